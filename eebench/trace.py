@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eebench.errors import unknown
-from eebench.policy import Bools, Ints
+from eebench.policy import Bools, Floats, Ints
 
 Part = Literal["calibration", "test"]
 
@@ -44,7 +44,8 @@ class Trace:
     """What every layer says at every scored position. Positions of a request are adjacent and in order.
 
     Attributes:
-        statistics: name -> [layers, positions]. `target_logprob` (nats) serves scoring and is shown to no policy.
+        statistics: what policies may look at, name -> [layers, positions].
+        target_logprob: ln of the probability each layer gives to the target; no policy sees it. [layers, positions]
         target: id of the token to be predicted. [positions]
         position: t, the position in the answer, from 0. [positions]
         length: N, the longest length the answer may have. [positions]
@@ -54,6 +55,7 @@ class Trace:
     """
 
     statistics: Mapping[str, NDArray[Any]]
+    target_logprob: Floats
     target: Ints
     position: Ints
     length: Ints
@@ -115,6 +117,7 @@ class Trace:
         return replace(
             self,
             statistics={name: values[:, rows] for name, values in self.statistics.items()},
+            target_logprob=self.target_logprob[:, rows],
             target=self.target[rows],
             position=self.position[rows],
             length=self.length[rows],

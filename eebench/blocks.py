@@ -1,0 +1,192 @@
+"""Reading any architecture: find the block list, capture the states after each block, read them through the tail.
+
+The tail is the model's own `forward` with its block list swapped for one stub block that returns a given state, so the
+final norm, projections, head, scaling and soft-capping are the model's own, whatever its family does.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eebench.errors import EEBenchError
+
+SELF_CHECK_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8, torch.bfloat16: 6e-2, torch.float16: 1e-2}
+"""Largest difference allowed between lens at L and logits, relative to the largest logit: kernels may round
+differently for another batch shape, an architecture read wrongly is off by far more."""
+
+
+class LayerReader:
+    """A causal LM whose every layer can be read.
+
+    Attributes:
+        model: the model as loaded; never changed.
+        path: where its block list lies, e.g. `model.layers`.
+        num_layers: L.
+
+    Raises:
+        EEBenchError: no block list was found, or the self-check failed: the lens at L is not the model's logits.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.path, self.blocks = find_blocks(model)
+        self.num_layers = len(self.blocks)
+        self.device = next(model.parameters()).device
+        self._stub = _StubBlock(self.blocks[0])
+        self._tail = _tail(model, self.path, self._stub)
+        self.self_check_error = self._self_check()
+
+    @torch.inference_mode()
+    def states(self, input_ids: Tensor, rows: Tensor, columns: Tensor) -> list[Tensor]:
+        """The hidden states after each block at chosen positions.
+
+        The forward pass ends at the last block: the head is read only where it counts.
+
+        Args:
+            input_ids: right-padded token ids. [batch, length]
+            rows: which sequence each wanted position lies in. [positions]
+            columns: which token of it. [positions]
+
+        Returns:
+            One tensor per layer, [positions, hidden].
+        """
+        captured: list[Tensor] = []
+
+        def capture(_block: nn.Module, _args: Any, output: Any) -> None:
+            captured.append(_state_of(output)[rows, columns])
+            if len(captured) == self.num_layers:
+                raise _AllCaptured
+
+        with _hooked(self.blocks, capture):
+            try:
+                self.model(input_ids=input_ids, use_cache=False)
+            except _AllCaptured:
+                return captured
+        raise EEBenchError(
+            f"this model called {len(captured)} of its {self.num_layers} blocks at '{self.path}' in one forward pass; "
+            f"EEBench can only read models that call each block once, in order."
+        )
+
+    @torch.inference_mode()
+    def logits(self, state: Tensor) -> Tensor:
+        """The lens: the model's own tail on states after some block, float32. [positions, hidden] -> [positions, V]"""
+        self._stub.state = state.unsqueeze(1)
+        dummy_ids = torch.zeros(len(state), 1, dtype=torch.long, device=state.device)
+        logits: Tensor = self._tail(input_ids=dummy_ids, use_cache=False).logits
+        return logits[:, 0].float()
+
+    @torch.inference_mode()
+    def _self_check(self) -> float:
+        """How far the lens at L is from the model's logits, relative to the largest logit."""
+        config: Any = self.model.config
+        vocab = config.get_text_config(decoder=True).vocab_size
+        input_ids = torch.arange(8, device=self.device).mul(37).add(11).remainder(vocab).view(2, 4)
+        own = self._logits_and_output_shape(input_ids)
+        if not bool(torch.isfinite(own).all()):
+            raise EEBenchError("the model's own logits are not finite numbers: its weights are damaged.")
+        rows = torch.arange(2, device=self.device).repeat_interleave(4)
+        columns = torch.arange(4, device=self.device).repeat(2)
+        lens = self.logits(self.states(input_ids, rows, columns)[-1])
+        error = float((lens - own.flatten(0, 1)).abs().max() / own.abs().max().clamp(min=1e-6))
+        tolerance = SELF_CHECK_TOLERANCE.get(next(self.model.parameters()).dtype, 6e-2)
+        if not error <= tolerance:
+            raise EEBenchError(
+                f"self-check failed for {type(self.model).__name__}: the lens at the last layer differs from the "
+                f"model's own logits by {error:.1e} of the largest logit (allowed {tolerance:.0e}), so EEBench cannot "
+                f"read this architecture and refuses to print numbers for it."
+            )
+        return error
+
+    def _logits_and_output_shape(self, input_ids: Tensor) -> Tensor:
+        """The model's own logits, noting on the way what a block returns, so that the stub can return the same."""
+
+        def note(_block: nn.Module, _args: Any, output: Any) -> None:
+            self._stub.extras = len(output) - 1 if isinstance(output, tuple) else None
+
+        with _hooked(self.blocks[:1], note):
+            logits: Tensor = self.model(input_ids=input_ids, use_cache=False).logits
+        return logits.float()
+
+
+def find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
+    """The block list of a causal LM and the path to it.
+
+    It is the list as long as the configuration's number of layers; where several are, the one with the most weights.
+
+    Raises:
+        EEBenchError: no module list is that long.
+    """
+    config: Any = model.config
+    depth = config.get_text_config(decoder=True).num_hidden_layers
+    lists = [
+        (name, module) for name, module in model.named_modules() if isinstance(module, nn.ModuleList) and len(module) == depth
+    ]
+    if not lists:
+        raise EEBenchError(
+            f"no list of {depth} blocks was found in {type(model).__name__}, so EEBench cannot read its layers."
+        )
+    return max(lists, key=lambda entry: sum(weight.numel() for weight in entry[1].parameters()))
+
+
+class _AllCaptured(Exception):
+    """Raised from the last block's hook to end a forward pass whose tail nobody needs."""
+
+
+class _StubBlock(nn.Module):
+    """Stands in for all blocks of a tail: returns the state it was given, shaped like a block's output."""
+
+    def __init__(self, real_block: nn.Module) -> None:
+        super().__init__()
+        self.__dict__["real_block"] = real_block  # not a submodule: the stub has no weights of its own
+        self.state: Tensor | None = None
+        self.extras: int | None = None
+
+    def forward(self, *_args: Any, **_kwargs: Any) -> Any:
+        return self.state if self.extras is None else (self.state, *[None] * self.extras)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:  # some models ask their blocks for an attention type
+            return getattr(self.__dict__["real_block"], name)
+
+
+def _tail(model: nn.Module, path: str, stub: nn.Module) -> nn.Module:
+    """A copy of the modules on the way to the block list, all parameters shared, with the stub for blocks."""
+    tail = _shallow_copy(model)
+    parent = tail
+    *ways, last = path.split(".")
+    for way in ways:
+        child = _shallow_copy(parent._modules[way])
+        parent._modules[way] = child
+        parent = child
+    parent._modules[last] = nn.ModuleList([stub])
+    return tail
+
+
+def _shallow_copy(module: nn.Module | None) -> nn.Module:
+    assert module is not None
+    twin = copy.copy(module)
+    twin.__dict__["_modules"] = dict(module._modules)
+    return twin
+
+
+def _state_of(output: Any) -> Tensor:
+    state: Tensor = output[0] if isinstance(output, tuple) else output
+    return state
+
+
+@contextmanager
+def _hooked(blocks: Any, hook: Any) -> Iterator[None]:
+    handles = [block.register_forward_hook(hook) for block in blocks]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
