@@ -125,7 +125,9 @@ def find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
     config: Any = model.config
     depth = config.get_text_config(decoder=True).num_hidden_layers
     lists = [
-        (name, module) for name, module in model.named_modules() if isinstance(module, nn.ModuleList) and len(module) == depth
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == depth
     ]
     if not lists:
         raise EEBenchError(

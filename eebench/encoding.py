@@ -49,13 +49,13 @@ class Encoder(HFLM):  # type: ignore[misc]
 
     def _windows(self, instance: Instance) -> tuple[Window, ...]:
         self._caught.clear()
-        getattr(self, instance.request_type)([instance], disable_tqdm=True)
+        getattr(HFLM, instance.request_type)(self, [instance], disable_tqdm=True)
         windows = []
         for context, continuation in self._caught:
             if not 0 < len(continuation) <= self.max_length or not context:
                 raise EEBenchError(
                     f"task {instance.task_name}, document {instance.doc_id}: an answer of {len(continuation)} tokens "
-                    f"after {len(context)} cannot be scored by a model that takes {self.max_length}; leave this task out."
+                    f"after {len(context)} does not fit a model that takes {self.max_length}; leave this task out."
                 )
             tokens = (context + continuation)[-(self.max_length + 1) :][:-1]
             windows.append(Window(tuple(tokens), tuple(continuation)))

@@ -231,6 +231,8 @@ class ExitPolicy(BaseModel, ABC):
     """When it stops at layer k, in one line."""
     source: ClassVar[str] = ""
     """Where the rule was published."""
+    learns: ClassVar[bool] = False
+    """Whether `fit` must see calibration documents before it can be asked."""
 
     min_layer: Layer = Field(1, description="first layer at which it may stop")
     every: int = Field(1, ge=1, description="looks at every n-th layer from min_layer on")
@@ -246,7 +248,10 @@ class ExitPolicy(BaseModel, ABC):
         """Which positions stop at this layer. [positions]"""
 
     def fit(self, calibration: Hindsight) -> Self:
-        """The policy with its `fitted` parameters learned from calibration documents. Most policies learn nothing."""
+        """The policy with its `fitted` parameters learned from calibration documents, and from nothing else.
+
+        What is learned must not depend on the other parameters: one fit serves all settings of a run.
+        """
         return self
 
     def layers_looked_at(self, num_layers: int) -> range:

@@ -73,8 +73,7 @@ def _ask(policy: ExitPolicy, view: LayerView) -> Bools:
         raise
     except Exception as error:  # a contributor's code may raise anything
         raise EEBenchError(
-            f"policy {policy.setting()} raised {type(error).__name__} at layer {view.index}: {error}; "
-            f"mend its `stops`."
+            f"policy {policy.setting()} raised {type(error).__name__} at layer {view.index}: {error}; mend its `stops`."
         ) from error
     if answer.dtype != bool or answer.shape != view.position.shape:
         raise EEBenchError(

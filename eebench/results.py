@@ -79,9 +79,9 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class MetricValue:
-    """A metric over all documents, and its standard error where one is defined."""
+    """A metric over all documents (None where it overflows), and its standard error where one is defined."""
 
-    value: float
+    value: float | None
     stderr: float | None
 
 
@@ -96,8 +96,8 @@ class Result:
         summaries: `all`, `calibration` and `test` -> figures.
         exit_histogram: number of positions that stop at each layer. [layers]
         selection: shares of positions that stop `before`, `at` and `after` the oracle's layer.
-        documents: per document: `exit_layers`, `lens_reads`, `agrees` (sums over its positions), `flops`, and
-            `metric:NAME` for the main metric where it is one number per document.
+        documents: per document: `exit_layers`, `lens_reads`, `agrees` and `flops` (sums over its positions), and
+            `quality` [documents, 2], the main metric and its weight (NaN where it is not a number per document).
     """
 
     policy: str
@@ -107,7 +107,7 @@ class Result:
     builtin: bool
     policy_hash: str
     metrics: Mapping[str, MetricValue]
-    quality_full: float
+    quality_full: float | None
     summaries: Mapping[str, Summary]
     exit_histogram: list[int]
     selection: Mapping[str, float]

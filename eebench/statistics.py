@@ -6,6 +6,8 @@ another with `@statistic` and every trace made from then on holds it; policies a
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from eebench.errors import unknown
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 class Lens:
     """A batch of positions read at layer k: the model's own tail applied to the states after block k.
@@ -121,6 +124,14 @@ def statistic(
         return compute
 
     return register
+
+
+def fingerprint() -> str:
+    """Names and code of all registered statistics, hashed: a trace is made again when one of them changes."""
+    digest = hashlib.sha256()
+    for name in sorted(REGISTRY):
+        digest.update(f"{name}:{inspect.getsource(REGISTRY[name].compute)}".encode())
+    return digest.hexdigest()
 
 
 def find_statistic(name: str) -> Statistic:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -129,3 +129,27 @@ class Trace:
             ),
             documents=tuple(self.documents[i] for i in kept_documents),
         )
+
+
+def concatenate(traces: Sequence[Trace]) -> Trace:
+    """One trace of the documents of several, in order."""
+    first_request = np.cumsum([0, *(len(trace.requests) for trace in traces)])
+    first_document = np.cumsum([0, *(len(trace.documents) for trace in traces)])
+    return Trace(
+        statistics={
+            name: np.concatenate([trace.statistics[name] for trace in traces], axis=1) for name in traces[0].statistics
+        },
+        target_logprob=np.concatenate([trace.target_logprob for trace in traces], axis=1),
+        target=np.concatenate([trace.target for trace in traces]),
+        position=np.concatenate([trace.position for trace in traces]),
+        length=np.concatenate([trace.length for trace in traces]),
+        context=np.concatenate([trace.context for trace in traces]),
+        key=np.concatenate([trace.key for trace in traces]),
+        request=np.concatenate([trace.request + first for trace, first in zip(traces, first_request, strict=False)]),
+        requests=tuple(
+            replace(request, document=request.document + int(first))
+            for trace, first in zip(traces, first_document, strict=False)
+            for request in trace.requests
+        ),
+        documents=tuple(document for trace in traces for document in trace.documents),
+    )

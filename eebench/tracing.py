@@ -73,9 +73,7 @@ class EncodedDocument:
         return digest.hexdigest()
 
 
-def trace_documents(
-    reader: LayerReader, documents: Sequence[EncodedDocument], batch_size: int | None = None
-) -> Trace:
+def trace_documents(reader: LayerReader, documents: Sequence[EncodedDocument], batch_size: int | None = None) -> Trace:
     """Trace a shard of documents in one pass over the model.
 
     Args:

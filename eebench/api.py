@@ -1,0 +1,127 @@
+"""EEBench from Python: the same engine as the command line, results as pandas frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from eebench.board import RankBy
+from eebench.harness import TaskOptions, load_tasks
+from eebench.own_tasks import OWN_TASKS
+from eebench.progress import Progress
+from eebench.ranking import rank
+from eebench.report import ranking_records, result_records
+from eebench.results import Evaluation, Result, StoredResult
+from eebench.run import (
+    DEFAULT_MODEL,
+    Measured,
+    ModelOptions,
+    evaluation_of,
+    fitted_settings,
+    load_subject,
+    measure,
+    plan,
+    trace_task,
+)
+from eebench.spec import parse_policies
+from eebench.trace_cache import TraceCache
+from eebench.weights import traces_dir
+
+Names = str | Sequence[str]
+
+
+def trace(
+    model: str = DEFAULT_MODEL,
+    task: str = "",
+    *,
+    limit: int | None = None,
+    num_fewshot: int | None = None,
+    chat_template: bool = False,
+    seed: int = 1234,
+    datasets_dir: str | Path | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    batch_size: int | None = None,
+    use_cache: bool = True,
+    progress: Progress | None = None,
+) -> Measured:
+    """Trace one model on one task: the only step that needs the weights.
+
+    Returns:
+        The trace (`.traced.trace`, arrays of shape [layers, positions]) with what is needed to score settings on it.
+
+    Raises:
+        EEBenchError: the model or task cannot be had, or the model cannot be read.
+    """
+    options = TaskOptions(limit, num_fewshot, chat_template, seed, _path(datasets_dir))
+    (loaded,) = load_tasks([task], options)
+    subject = load_subject(model, ModelOptions(dtype, device, batch_size), progress)
+    cache = TraceCache(traces_dir()) if use_cache else None
+    traced = trace_task(subject, loaded, options, batch_size=batch_size, cache=cache, progress=progress)
+    return Measured(evaluation_of(subject, loaded, options, traced), [], traced)
+
+
+def replay(measured: Measured, policies: Names) -> pd.DataFrame:
+    """Decide and score settings on a trace, without the model.
+
+    Args:
+        policies: in the grammar of the command line: `"entropy"`, `"patience:patience=1..8"`, `"./my_policy.py"`.
+
+    Returns:
+        A row per setting, with the columns of `eebench report --format json`.
+    """
+    settings = fitted_settings(parse_policies(_names(policies)), measured.traced.trace)
+    scored = [measured.traced.scorer.score(setting) for setting in settings]
+    return pd.DataFrame.from_records(result_records(rank(_stored(measured.evaluation, scored))))
+
+
+def evaluate(
+    policies: Names = "all",
+    models: Names = DEFAULT_MODEL,
+    tasks: Names = (),
+    *,
+    limit: int | None = None,
+    num_fewshot: int | None = None,
+    chat_template: bool = False,
+    seed: int = 1234,
+    datasets_dir: str | Path | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    batch_size: int | None = None,
+    use_cache: bool = True,
+    rank_by: RankBy = "layers",
+    progress: Progress | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Measure policies on models and tasks (EEBench's own if none are named), like `eebench run` without a database.
+
+    Returns:
+        The results, a row per (model, task, setting), and the ranking, a row per policy; the columns are those of
+        `eebench report --format json`.
+
+    Raises:
+        EEBenchError: a policy, model or task cannot be had, or a model cannot be read.
+    """
+    task_options = TaskOptions(limit, num_fewshot, chat_template, seed, _path(datasets_dir))
+    model_options = ModelOptions(dtype, device, batch_size)
+    names = _names(tasks) or list(OWN_TASKS)
+    planned = plan(_names(policies), _names(models), names, task_options, model_options, use_cache)
+    stored: list[StoredResult] = []
+    for measured in measure(planned, progress):
+        stored.extend(_stored(measured.evaluation, measured.results(progress)))
+    board = rank(stored, rank_by)
+    return pd.DataFrame.from_records(result_records(board)), pd.DataFrame.from_records(ranking_records(board))
+
+
+def _names(names: Names) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _stored(evaluation: Evaluation, results: Iterable[Result]) -> list[StoredResult]:
+    """Results as the store would give them back."""
+    return [StoredResult(0, 0, number, "", evaluation, result) for number, result in enumerate(results)]

@@ -1,0 +1,79 @@
+"""The leaderboard as data: what the ranking makes and the reports print."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from eebench.errors import unknown
+from eebench.policy import Kind
+from eebench.results import StoredResult
+
+RankBy = Literal["layers", "compute", "quality"]
+
+
+@dataclass(frozen=True)
+class RankingRow:
+    """One policy on the board, averaged over (model, task).
+
+    EE-scores are on the scale 0 (the coin) to 100 (the oracle), and None where they cannot be told. The fields in
+    `_99` are fractions: the setting is picked on calibration documents at fidelity 99%, the figures are those of the
+    test documents. `setting_99` is None when there is more than one (model, task) and so no one setting. Controls and
+    bounds have no rank.
+    """
+
+    rank: int | None
+    policy: str
+    kind: Kind
+    bound: bool
+    ee_score_layers: float | None
+    ee_score_compute: float | None
+    ee_score_quality: float | None
+    skill_layers: float
+    n_tasks: int
+    n_models: int
+    setting_99: str | None
+    layers_saved_99: float | None
+    compute_saved_99: float | None
+    fidelity_99: float | None
+    retention_99: float | None
+
+
+@dataclass(frozen=True)
+class Board:
+    """A ranking and the results it was made from.
+
+    Attributes:
+        summary: sentences on what the ranking means, printed under it.
+        notes: sentences on what was left out, and why.
+        by: the saving or the quality that decides the ranks.
+    """
+
+    ranking: list[RankingRow]
+    results: list[StoredResult]
+    summary: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    by: RankBy = "layers"
+
+    @property
+    def single(self) -> bool:
+        """Whether the board is about one model on one task."""
+        return len({(stored.evaluation.model, stored.evaluation.task) for stored in self.results}) == 1
+
+    def only(self, policies: Collection[str]) -> Board:
+        """The board with the rows of these policies alone; ranks and scores stay those among all.
+
+        Raises:
+            EEBenchError: there is nothing on the board under one of the names.
+        """
+        known = sorted({stored.result.policy for stored in self.results})
+        for name in policies:
+            if name not in known:
+                raise unknown("policy", name, known, f"On the board: {', '.join(known)}.")
+        return replace(
+            self,
+            ranking=[row for row in self.ranking if row.policy in policies],
+            results=[stored for stored in self.results if stored.result.policy in policies],
+            notes=[*self.notes, f"Shown: {', '.join(policies)}; ranked among all {len(known)} policies."],
+        )

@@ -1,0 +1,141 @@
+"""`eebench run`: measure policies on models and tasks, into the database."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from eebench.cli.options import comma_separated, db_option
+from eebench.errors import EEBenchError
+
+DEFAULT_MODEL = "smollm2-135m"
+
+
+@click.command()
+@click.option(
+    "-p",
+    "--policy",
+    "policies",
+    multiple=True,
+    default=("all",),
+    show_default=True,
+    metavar="SPEC",
+    help="Policies: NAME, NAME:param=value, sweeps (0.1..2.0/20, 1..8, [0.1,0.5]), a file, or all.",
+)
+@click.option(
+    "-m", "--models", multiple=True, default=(DEFAULT_MODEL,), show_default=True, metavar="NAME", callback=comma_separated
+)
+@click.option(
+    "-t",
+    "--tasks",
+    multiple=True,
+    metavar="NAME",
+    callback=comma_separated,
+    help="lm-eval tasks, tags, groups or YAML files.  [default: EEBench's own]",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Score only the first N documents of each task.")
+@click.option("--num-fewshot", type=click.IntRange(min=0), help="Examples before each question.  [default: the task's]")
+@click.option("--seed", type=int, default=1234, show_default=True, help="Seed of the few-shot sampler.")
+@click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: cuda if there is one]")
+@click.option("--dtype", help="float32, bfloat16, float16 or auto.  [default: float32 on a CPU, else auto]")
+@click.option("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Sequences per forward pass.")
+@click.option("--apply-chat-template", is_flag=True, help="Wrap prompts in the model's chat template.")
+@db_option
+@click.option(
+    "--datasets-dir",
+    envvar="EEBENCH_DATASETS",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Data sets in the hub's layout, used where a task's is found there.  [env: EEBENCH_DATASETS]",
+)
+@click.option("--offline", is_flag=True, help="Never ask the hub for anything.")
+@click.option("--no-cache", is_flag=True, help="Make traces anew and keep none.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and what it would cost; run nothing.")
+@click.option("--quiet", is_flag=True, help="No progress, only warnings and errors.")
+def run(
+    policies: tuple[str, ...],
+    models: tuple[str, ...],
+    tasks: tuple[str, ...],
+    limit: int | None,
+    num_fewshot: int | None,
+    seed: int,
+    device: str | None,
+    dtype: str | None,
+    batch_size: str,
+    apply_chat_template: bool,
+    db: str,
+    datasets_dir: Path | None,
+    offline: bool,
+    no_cache: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Measure exit policies: trace each model once per task, replay every setting, keep the results.
+
+    \b
+      eebench run                                        all policies, EEBench's own tasks
+      eebench run -p entropy -m llama2-7b,opt-6.7b
+      eebench run -p confidence,patience:patience=1..8 -p ./my_policy.py -t arc_easy,piqa --limit 200
+    """
+    from eebench.own_tasks import OWN_TASKS
+    from eebench.progress import Terminal
+    from eebench.spec import parse_policies
+
+    parse_policies(policies)  # a misspelt policy is told before anything heavy is imported
+    sequences = _batch_size(batch_size)
+    progress = Terminal(quiet=quiet)
+    if offline:
+        from eebench.hub import go_offline
+
+        go_offline()
+    with progress.stage("Starting"):
+        from eebench.harness import TaskOptions
+        from eebench.run import ModelOptions, plan
+
+    task_options = TaskOptions(limit, num_fewshot, apply_chat_template, seed, datasets_dir)
+    model_options = ModelOptions(dtype, device, sequences, offline)
+    with progress.stage("Loading tasks"):
+        planned = plan(policies, models, tasks or tuple(OWN_TASKS), task_options, model_options, not no_cache)
+    if dry_run:
+        from eebench.dry_run import show
+
+        show(planned)
+        return
+    _run_into(planned, db, seed, progress)
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise EEBenchError(f"--batch-size {text}: give a number of sequences, 1 or more, or auto.")
+    return int(text)
+
+
+def _run_into(planned: object, db: str, seed: int, progress: object) -> None:
+    from typing import cast
+
+    from eebench import provenance
+    from eebench.progress import Terminal
+    from eebench.run import RunPlan, choose_device, run
+    from eebench.store import Store
+
+    plan, terminal = cast(RunPlan, planned), cast(Terminal, progress)
+    device = choose_device(plan.model_options.device)
+    command = " ".join(["eebench", *sys.argv[1:]])
+    with Store.open(db) as store:
+        run_id = store.begin_run(provenance.collect(command, seed, device, provenance.device_name(device)))
+        status = "failed"
+        try:
+            done = run(plan, store, run_id, terminal)
+            status = "finished"
+        except KeyboardInterrupt:
+            status = "interrupted"
+            terminal.note("Stopped. What was finished is kept; the same command goes on from there.")
+            raise SystemExit(130) from None
+        finally:
+            store.finish_run(run_id, status)
+        shown = "" if os.environ.get("EEBENCH_DB") == db else f" --db {db}"
+        terminal.note(f"{done} results kept. Rank them: eebench report{shown}")

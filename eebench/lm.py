@@ -1,0 +1,87 @@
+"""One setting as an lm-eval model: `--model eebench --model_args pretrained=...,policy=entropy,threshold=0.5`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from lm_eval.api.instance import Instance
+from lm_eval.api.registry import register_model
+
+from eebench.blocks import LayerReader
+from eebench.encoding import Encoder
+from eebench.errors import EEBenchError
+from eebench.models import load_model
+from eebench.policy import ExitPolicy
+from eebench.replay import replay
+from eebench.spec import parse_policies, settings_for
+from eebench.tracing import trace_documents
+
+DOCUMENTS_AT_ONCE = 32
+
+
+@register_model("eebench")
+class EEBenchLM(Encoder):
+    """A model that stops where a policy says so, scored by lm-eval.
+
+    Args:
+        pretrained: whatever `eebench run --models` takes.
+        policy: a policy's name or file; its parameters are further model arguments.
+
+    Raises:
+        EEBenchError: the model or policy cannot be had, or the arguments mean more than one setting.
+    """
+
+    def __init__(
+        self,
+        pretrained: str,
+        policy: str = "full",
+        dtype: str | None = None,
+        device: str | None = None,
+        batch_size: int | str | None = None,
+        max_batch_size: int | None = None,
+        **parameters: Any,
+    ) -> None:
+        loaded = load_model(pretrained, dtype=dtype, device=device)
+        super().__init__(loaded.model, loaded.tokenizer)
+        self._reader = LayerReader(loaded.model)
+        self._setting = one_setting(policy, parameters, self._reader.num_layers)
+        self._sequences = int(batch_size) if str(batch_size or "").isdecimal() else None
+
+    def loglikelihood(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        return self._decide(requests)
+
+    def loglikelihood_rolling(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[float]:
+        return [logprob for logprob, _greedy in self._decide(requests)]
+
+    def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
+        raise EEBenchError("generation tasks cannot be scored by --model eebench yet: take likelihood tasks.")
+
+    def _decide(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
+        responses: list[tuple[float, bool]] = []
+        documents = self.encode(requests)
+        for start in range(0, len(documents), DOCUMENTS_AT_ONCE):
+            trace = trace_documents(self._reader, documents[start : start + DOCUMENTS_AT_ONCE], self._sequences)
+            at = (replay(self._setting, trace).exit_layer - 1, np.arange(trace.num_positions))
+            starts = np.flatnonzero(np.diff(trace.request, prepend=-1))
+            logprobs = np.add.reduceat(trace.target_logprob[at].astype(np.float64), starts)
+            greedy = np.logical_and.reduceat(trace.all_layers("top1")[at] == trace.target, starts)
+            responses.extend(zip(logprobs.tolist(), greedy.tolist(), strict=True))
+        return responses
+
+
+def one_setting(policy: str, parameters: dict[str, Any], num_layers: int) -> ExitPolicy:
+    """The setting that a policy and its parameters name.
+
+    Raises:
+        EEBenchError: they name more than one.
+    """
+    assigned = ",".join(f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in parameters.items())
+    settings = settings_for(parse_policies([f"{policy}:{assigned}" if assigned else policy]), num_layers)
+    if len(settings) != 1:
+        raise EEBenchError(
+            f"policy={policy} means {len(settings)} settings, and lm-eval scores one: give its parameters, "
+            f"as in {settings[0].setting().replace(':', ',')}."
+        )
+    return settings[0]

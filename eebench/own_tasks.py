@@ -1,0 +1,27 @@
+"""EEBench's own tasks, known without importing lm-eval."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import eebench.tasks
+
+
+def own_tasks_dir() -> Path:
+    """The folder that holds EEBench's own lm-eval tasks."""
+    return Path(eebench.tasks.__path__[0])
+
+
+def _named_tasks() -> dict[str, Path]:
+    """Task name -> its YAML file."""
+    names = {}
+    for path in sorted(own_tasks_dir().glob("*/*.yaml")):
+        named = re.search(r"^task:\s*(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if named:
+            names[named.group(1)] = path
+    return names
+
+
+OWN_TASKS = _named_tasks()
+"""Task name -> its YAML file, in alphabetical order."""

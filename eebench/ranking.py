@@ -1,0 +1,260 @@
+"""The EE-score: how far a policy rises above tossing a coin, as a share of how far an oracle does.
+
+On the plane of saving x against quality y, every setting of a policy is a point, and so are the two ends of the
+no-skill line: never stopping (0, 1), and always stopping at layer 1. Mixing two settings by a coin is itself a policy,
+so the upper concave envelope of these points is what the policy can do. Its vertices are chosen on the calibration
+documents and valued on the test documents. Skill is the area between that curve and the no-skill line divided by the
+line's length in x; EE-score is 100 × the policy's mean skill over (model, task) / the oracle's over the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from eebench.board import Board, RankBy, RankingRow
+from eebench.results import Evaluation, StoredResult, Summary
+
+Key = tuple[str, str]
+"""(model, task)"""
+
+Point = tuple[float, float]
+"""(saving, quality), both fractions."""
+
+PICK_FIDELITY = 0.99
+"""The setting shown per policy is the one that saves most layers at this fidelity on the calibration documents."""
+
+KIND_ORDER = {"policy": 0, "control": 1, "bound": 2}
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What is plotted against what, and whether uninformative tasks have a place on it."""
+
+    x: Callable[[Summary], float]
+    y: Callable[[Summary], float | None]
+    informative_only: bool = False
+
+
+AXES: dict[RankBy, Axes] = {
+    "layers": Axes(lambda s: s.layers_saved, lambda s: s.fidelity),
+    "compute": Axes(lambda s: s.compute_saved, lambda s: s.fidelity),
+    "quality": Axes(lambda s: s.layers_saved, lambda s: s.retention, informative_only=True),
+}
+
+
+# --- the curve of one policy on one (model, task) ----------------------------------------------------------------
+
+
+def envelope(points: Sequence[Point]) -> list[int]:
+    """Which points are vertices of the upper concave envelope, from left to right (Andrew's monotone chain, 1979)."""
+    order = sorted(range(len(points)), key=lambda i: points[i])
+    hull: list[int] = []
+    for i in order:
+        while hull and points[hull[-1]][0] == points[i][0]:
+            hull.pop()  # straight above: the higher one comes later in the order
+        while len(hull) > 1 and _turns_left(points[hull[-2]], points[hull[-1]], points[i]):
+            hull.pop()
+        hull.append(i)
+    return hull
+
+
+def _turns_left(a: Point, b: Point, c: Point) -> bool:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) >= 0
+
+
+def skill(calibration: Sequence[Point], test: Sequence[Point], coin_calibration: Point, coin_test: Point) -> float:
+    """Area between a policy's curve and the no-skill line, divided by the line's length in x.
+
+    Args:
+        calibration: a point per setting, on the calibration documents; the vertices are chosen here.
+        test: the same settings on the test documents; the vertices are valued here.
+        coin_calibration: where the no-skill line that starts at (0, 1) ends, on the calibration documents.
+        coin_test: the same on the test documents.
+    """
+    if coin_test[0] <= 0 or coin_calibration[0] <= 0:
+        return 0.0  # stopping at once saves nothing here, so there is nothing to be skilful about
+    # A setting that costs more than the full model, or saves more than the coin can, lies beside the line.
+    beside = [i for i, (x, _y) in enumerate(calibration) if 0 < x < coin_calibration[0]]
+    candidates = [(0.0, 1.0), *(calibration[i] for i in beside), coin_calibration]
+    values = [(0.0, 1.0), *(test[i] for i in beside), coin_test]
+    curve = [values[vertex] for vertex in envelope(candidates)]
+    slope = (coin_test[1] - 1.0) / coin_test[0]
+    above = [(x, y - (1.0 + slope * x)) for x, y in curve]
+    area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(above))
+    return area / coin_test[0]
+
+
+def skill_of(results: Sequence[StoredResult], by: RankBy) -> float | None:
+    """Skill of one policy's settings on one evaluation, or None where the axes have no place for it."""
+    axes, evaluation = AXES[by], results[0].evaluation
+    if axes.informative_only and not evaluation.informative:
+        return None
+    points = {}
+    for part in ("calibration", "test"):
+        if part not in evaluation.coin_end:
+            return None
+        ends_and_settings = [evaluation.coin_end[part], *(result.result.summaries[part] for result in results)]
+        plotted = [(axes.x(summary), axes.y(summary)) for summary in ends_and_settings]
+        known = [(x, y) for x, y in plotted if y is not None]
+        if len(known) < len(plotted):
+            return None
+        points[part] = known
+    return skill(points["calibration"][1:], points["test"][1:], points["calibration"][0], points["test"][0])
+
+
+# --- the setting picked at a fidelity ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The setting a user would take, chosen on the calibration documents, with its figures on the test documents."""
+
+    setting: str
+    test: Summary
+
+
+def pick(results: Sequence[StoredResult], fidelity: float = PICK_FIDELITY) -> Picked | None:
+    """The setting of one policy on one evaluation that saves most layers at this fidelity on calibration documents.
+
+    Where no setting is that faithful, a user would run the full model: nothing saved, nothing lost. None where the
+    documents cannot be split.
+    """
+    coin_end = results[0].evaluation.coin_end
+    if not {"calibration", "test"} <= coin_end.keys():
+        return None
+    faithful = [r.result for r in results if r.result.summaries["calibration"].fidelity >= fidelity]
+    if not faithful:
+        return Picked("full", _full_model(coin_end["test"], results[0].evaluation.num_layers))
+    best = max(
+        faithful, key=lambda r: (r.summaries["calibration"].layers_saved, r.summaries["calibration"].compute_saved)
+    )
+    return Picked(best.setting, best.summaries["test"])
+
+
+def _full_model(some: Summary, num_layers: int) -> Summary:
+    retention = None if some.retention is None else 1.0
+    return replace(
+        some, mean_exit_layer=num_layers, layers_saved=0, compute_saved=0, lens_reads=1, fidelity=1, retention=retention
+    )
+
+
+# --- the board ---------------------------------------------------------------------------------------------------
+
+
+def rank(results: Sequence[StoredResult], by: RankBy = "layers") -> Board:
+    """Rank policies by EE-score; controls and bounds are shown and never ranked."""
+    by_policy: dict[str, list[StoredResult]] = defaultdict(list)
+    for result in results:
+        by_policy[result.result.policy].append(result)
+    oracle = {axis: _skills(by_policy.get("oracle", []), axis) for axis in AXES}
+    rows = [_row(policy, settings, oracle) for policy, settings in by_policy.items()]
+    score = {row.policy: getattr(row, f"ee_score_{by}") for row in rows}
+    rows.sort(key=lambda row: (KIND_ORDER[row.kind], -_or_lowest(score[row.policy]), row.policy))
+    ranked = [row for row in rows if row.kind == "policy" and score[row.policy] is not None]
+    ranks = {row.policy: number for number, row in enumerate(ranked, start=1)}
+    rows = [replace(row, rank=ranks.get(row.policy)) for row in rows]
+    return Board(rows, list(results), _summary(rows, results, by), _notes(rows, results), by)
+
+
+def _by_evaluation(results: Iterable[StoredResult]) -> dict[Key, list[StoredResult]]:
+    grouped: dict[Key, list[StoredResult]] = defaultdict(list)
+    for result in results:
+        grouped[(result.evaluation.model, result.evaluation.task)].append(result)
+    return grouped
+
+
+def _skills(results: Iterable[StoredResult], by: RankBy) -> dict[Key, float]:
+    """A policy's skill on each (model, task) that has a place on the axes."""
+    skills = {key: skill_of(settings, by) for key, settings in _by_evaluation(results).items()}
+    return {key: value for key, value in skills.items() if value is not None}
+
+
+def _ee_score(skills: dict[Key, float], oracle: dict[Key, float]) -> float | None:
+    """100 × a ratio of means over the (model, task) both were measured on."""
+    shared = skills.keys() & oracle.keys()
+    most = sum(oracle[key] for key in shared)
+    return 100 * sum(skills[key] for key in shared) / most if most > 0 else None
+
+
+def _row(policy: str, results: list[StoredResult], oracle: dict[RankBy, dict[Key, float]]) -> RankingRow:
+    layers = _skills(results, "layers")
+    grouped = _by_evaluation(results)
+    picked = [choice for settings in grouped.values() if (choice := pick(settings))]
+    informative = [
+        choice.test.retention
+        for settings in grouped.values()
+        if settings[0].evaluation.informative and (choice := pick(settings)) and choice.test.retention is not None
+    ]
+    kind = results[0].result.kind
+    return RankingRow(
+        rank=None,
+        policy=policy,
+        kind=kind,
+        bound=kind == "bound",
+        ee_score_layers=_ee_score(layers, oracle["layers"]),
+        ee_score_compute=_ee_score(_skills(results, "compute"), oracle["compute"]),
+        ee_score_quality=_ee_score(_skills(results, "quality"), oracle["quality"]),
+        skill_layers=_mean(list(layers.values())) or 0.0,
+        n_tasks=len({task for _model, task in grouped}),
+        n_models=len({model for model, _task in grouped}),
+        setting_99=picked[0].setting if len(grouped) == 1 and picked else None,
+        layers_saved_99=_mean([choice.test.layers_saved for choice in picked]),
+        compute_saved_99=_mean([choice.test.compute_saved for choice in picked]),
+        fidelity_99=_mean([choice.test.fidelity for choice in picked]),
+        retention_99=_mean(informative),
+    )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _or_lowest(score: float | None) -> float:
+    return float("-inf") if score is None else score
+
+
+# --- what it means, in sentences ---------------------------------------------------------------------------------
+
+
+def _summary(rows: Sequence[RankingRow], results: Sequence[StoredResult], by: RankBy) -> list[str]:
+    sentences = []
+    best = next((row for row in rows if row.rank == 1), None)
+    if best:
+        score = _or_lowest(getattr(best, f"ee_score_{by}"))
+        verdict = "no policy beats the coin" if score <= 0 else "its settings rise above the coin by that much"
+        sentences.append(
+            f"Best by {by}: {best.policy}, EE-score {score:.1f}: of the skill that a perfect choice of layer (the "
+            f"oracle) has over tossing a coin, it has {score:.1f}%; {verdict}."
+        )
+    oracle = next((row for row in rows if row.policy == "oracle" and row.layers_saved_99 is not None), None)
+    if oracle and oracle.layers_saved_99 is not None:
+        sentences.append(f"The oracle could skip {oracle.layers_saved_99:.1%} of layers without changing a prediction.")
+    for model, evaluation in sorted({r.evaluation.model: r.evaluation for r in results}.items()):
+        cost = evaluation.cost
+        sentences.append(
+            f"On {model} one read of the head costs as much as {cost['head_to_layer']:.2g} of its "
+            f"{evaluation.num_layers} layers: a policy that reads it at every layer saves compute only if it stops "
+            f"before layer {cost['break_even_layer']:.1f} on average."
+        )
+    return sentences
+
+
+def _notes(rows: Sequence[RankingRow], results: Sequence[StoredResult]) -> list[str]:
+    notes = []
+    evaluations = {key: settings[0].evaluation for key, settings in sorted(_by_evaluation(results).items())}
+    for (model, task), evaluation in evaluations.items():
+        if not evaluation.informative:
+            notes.append(f"{task} on {model} is left out of the quality score: {evaluation.informative_note}")
+        if not {"calibration", "test"} <= evaluation.coin_end.keys():
+            notes.append(f"{task} on {model} is not ranked: {_unsplit(evaluation)}")
+    partial = [row.policy for row in rows if row.n_tasks * row.n_models < len(evaluations)]
+    if partial:
+        notes.append(f"Measured on fewer of the {len(evaluations)} (model, task) pairs: {', '.join(partial)}.")
+    return notes
+
+
+def _unsplit(evaluation: Evaluation) -> str:
+    return f"its {evaluation.n_docs} documents all fall in one part of the calibration/test split; run more of them."

@@ -1,0 +1,1 @@
+"""One module per task: its sentences and vocabulary, and how documents are made of them."""

@@ -1,0 +1,48 @@
+"""What all tests share: a cache and a database of their own, and the real parts where there are any."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REQUIRE_ALL = os.environ.get("EEBENCH_REQUIRE_ALL") == "1"
+DATASETS = Path(__file__).parents[1] / ".." / "shared" / "datasets"
+
+
+def missing(reason: str) -> None:
+    """Skip where a real part is missing; on CI, where all parts must be there, fail."""
+    if REQUIRE_ALL:
+        pytest.fail(f"EEBENCH_REQUIRE_ALL=1, and {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or touches the user's cache or results."""
+    places = tmp_path_factory.mktemp("places")
+    monkeypatch.setenv("EEBENCH_CACHE", str(places / "cache"))
+    monkeypatch.setenv("EEBENCH_DB", f"sqlite:///{places / 'results.db'}")
+    monkeypatch.delenv("EEBENCH_DATASETS", raising=False)
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The real weights of SmolLM2-135M-Instruct, as `eebench models pull smollm2-135m` leaves them."""
+    from eebench.weights import local_copy
+
+    folder = local_copy("smollm2-135m")
+    if folder is None:
+        missing("the weights are not here: eebench models pull smollm2-135m")
+    assert folder is not None
+    return folder
+
+
+@pytest.fixture(scope="session")
+def datasets_dir() -> Path:
+    """Public test sets in the hub's layout."""
+    folder = Path(os.environ.get("EEBENCH_TEST_DATASETS", DATASETS))
+    if not folder.is_dir():
+        pytest.skip(f"no data sets in the hub's layout at {folder}: set EEBENCH_TEST_DATASETS")
+    return folder.resolve()

@@ -1,0 +1,468 @@
+"""The leaderboard reads well in a terminal, and other programs can read it too."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from markdown_it import MarkdownIt
+from rich.console import Console
+
+from eebench.board import Board, RankingRow
+from eebench.cli.report import report
+from eebench.errors import EEBenchError
+from eebench.report import FORMATS, decimal, percent, quality, to_csv, to_json, to_latex, to_markdown
+from eebench.results import MetricValue
+from eebench.store import Store
+from eebench.terminal import show
+from tests.records import evaluation, provenance, result, stored, summary
+
+
+def row(rank: int | None, policy: str, **changes: Any) -> RankingRow:
+    """A row of the ranking."""
+    made: dict[str, Any] = {
+        "rank": rank,
+        "policy": policy,
+        "kind": "policy",
+        "bound": changes.get("kind") == "bound",
+        "ee_score_layers": 12.34,
+        "ee_score_compute": -4.56,
+        "ee_score_quality": None,
+        "skill_layers": 0.01,
+        "n_tasks": 1,
+        "n_models": 1,
+        "setting_99": None,
+        "layers_saved_99": 0.0534,
+        "compute_saved_99": -3.521,
+        "fidelity_99": 0.99149,
+        "retention_99": 1.004,
+    }
+    return RankingRow(**{**made, **changes})
+
+
+def board(tasks: tuple[str, ...] = ("agreement", "facts")) -> Board:
+    """Two policies, a control and a bound, on one model."""
+    settings = [
+        ("patience", "patience=4,min_layer=2", "policy", summary(layers_saved=0.5, mean_exit_layer=3.0)),
+        ("entropy", "threshold=0.5", "policy", summary(layers_saved=0.75, mean_exit_layer=1.5)),
+        ("entropy", "threshold=0.1", "policy", summary()),
+        ("full", "", "control", summary(layers_saved=0.0, compute_saved=-0.0, mean_exit_layer=6.0, fidelity=1.0)),
+        ("oracle", "", "bound", summary(retention=None)),
+    ]
+    results = [
+        stored(of=evaluation(task=task), policy=policy, parameters=parameters, kind=kind, summaries={"all": figures})
+        for task in tasks
+        for policy, parameters, kind, figures in settings
+    ]
+    setting = "entropy:threshold=0.1" if len(tasks) == 1 else None
+    ranking = [
+        row(1, "entropy", setting_99=setting, ee_score_quality=-0.04),
+        row(2, "patience", ee_score_layers=-1.25),
+        row(None, "full", kind="control", ee_score_layers=0.0, ee_score_compute=0.0),
+        row(None, "oracle", kind="bound", ee_score_layers=100.0, ee_score_compute=100.0, retention_99=None),
+    ]
+    return Board(ranking, results, ["No policy beats the coin."], ["facts is left out of the quality score."])
+
+
+def printed(board: Board, width: int, results: bool = False) -> str:
+    """What a terminal of this width shows, without the blanks at the ends of lines."""
+    console = Console(width=width, file=StringIO(), color_system=None)
+    with console.capture() as capture:
+        show(board, console, results)
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+# --- the terminal ------------------------------------------------------------------------------------------------
+
+RANKING_100 = """\
+Exit policies ranked by layers saved, tiny on 2 tasks
+
+                   ───── EE-score by ──────    saved at 99%   ─── kept at 99% ───
+rank     policy    layers  compute  quality  layers  compute  fidelity  retention
+1        entropy     12.3     -4.6      0.0    5.3%  -352.1%     99.1%     100.4%
+2        patience    -1.2     -4.6        –    5.3%  -352.1%     99.1%     100.4%
+
+control  full         0.0      0.0        –    5.3%  -352.1%     99.1%     100.4%
+bound    oracle     100.0    100.0        –    5.3%  -352.1%     99.1%          –
+
+EE-score: 0 is a coin tossed at every position, 100 is the oracle; by layers saved, by compute
+saved, and by the quality that is retained.
+at 99%: for the setting picked at a fidelity of 99% on calibration documents, as measured on test
+documents.
+saved: share of the layers, and of the compute with lens reads included, that the full model would
+have used.
+fidelity: share of positions at which the exit layer's top-1 is the full model's.
+retention: quality above chance, as a share of the full model's.
+control, bound: shown for comparison and never ranked; a bound sees the layers to come.
+
+No policy beats the coin.
+
+facts is left out of the quality score.
+"""
+
+RANKING_80 = """\
+Exit policies ranked by layers saved, tiny on 2 tasks
+
+                 ──── EE-score by ─────  saved at 99%  ── kept at 99% ───
+rank    policy   layers compute quality layers compute fidelity retention
+1       entropy    12.3    -4.6     0.0   5.3% -352.1%    99.1%    100.4%
+2       patience   -1.2    -4.6       –   5.3% -352.1%    99.1%    100.4%
+
+control full        0.0     0.0       –   5.3% -352.1%    99.1%    100.4%
+bound   oracle    100.0   100.0       –   5.3% -352.1%    99.1%         –
+
+EE-score: 0 is a coin tossed at every position, 100 is the oracle; by layers
+saved, by compute saved, and by the quality that is retained.
+at 99%: for the setting picked at a fidelity of 99% on calibration documents, as
+measured on test documents.
+saved: share of the layers, and of the compute with lens reads included, that
+the full model would have used.
+fidelity: share of positions at which the exit layer's top-1 is the full
+model's.
+retention: quality above chance, as a share of the full model's.
+control, bound: shown for comparison and never ranked; a bound sees the layers
+to come.
+
+No policy beats the coin.
+
+facts is left out of the quality score.
+"""
+
+RESULTS_80 = """\
+tiny on agreement: acc 0.562 for the full model, 0.250 for guessing; 6 layers, 4
+documents, 6 positions
+
+                                    ────── kept ────── ─── saved ──── ── mean ──
+setting                     quality retention fidelity layers compute exit reads
+entropy
+  threshold=0.1       0.500 ± 0.250     80.0%    87.5%  25.0%  -12.5%  4.5   4.5
+  threshold=0.5       0.500 ± 0.250     80.0%    87.5%  75.0%  -12.5%  1.5   4.5
+patience
+  patience=4,         0.500 ± 0.250     80.0%    87.5%  50.0%  -12.5%  3.0   4.5
+  min_layer=2
+full (control)
+  (no parameters)     0.500 ± 0.250     80.0%   100.0%   0.0%    0.0%  6.0   4.5
+oracle (bound)
+  (no parameters)     0.500 ± 0.250         –    87.5%  25.0%  -12.5%  4.5   4.5
+
+All documents. quality: the task's metric ± its standard error. retention:
+quality above chance, as a share of the full model's.
+fidelity: share of positions at which the exit layer's top-1 is the full
+model's.
+saved: share of the layers, and of the compute with lens reads included, that
+the full model would have used.
+exit, reads: the layer a position stops at, counted from 1, and how often it
+reads the head, on average.
+
+facts is left out of the quality score.
+"""
+
+
+def test_the_ranking_in_a_terminal_of_100_columns() -> None:
+    assert printed(board(), 100) == RANKING_100
+
+
+def test_the_ranking_in_a_terminal_of_80_columns() -> None:
+    assert printed(board(), 80) == RANKING_80
+
+
+def test_results_stand_under_their_policies_from_the_least_saved_to_the_most() -> None:
+    assert printed(board(("agreement",)), 80, results=True) == RESULTS_80
+
+
+def test_one_model_on_one_task_shows_its_settings_the_ranking_and_the_settings_picked() -> None:
+    text = printed(board(("agreement",)), 100)
+    headings = ["tiny on agreement: acc", "Exit policies ranked by layers saved, tiny on agreement", "Settings picked"]
+    assert [text.index(heading) for heading in headings] == sorted(text.index(heading) for heading in headings)
+    assert "Settings picked at 99%: entropy:threshold=0.1.\n" in text
+
+
+def test_results_of_several_tasks_are_a_table_each() -> None:
+    text = printed(board(), 100, results=True)
+    assert text.count("tiny on agreement: acc") == text.count("tiny on facts: acc") == 1
+    assert "ranked by" not in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    wide = board(("agreement",))
+    wide.results.append(stored(policy="my-own-policy-of-note", parameters="a_first_parameter=1.5,a_second_one=2.25"))
+    wide.ranking.append(row(3, "my-own-policy-of-note"))
+    lines = printed(wide, width).splitlines()
+    assert max(len(line) for line in lines) <= width
+
+
+def test_a_name_that_looks_like_markup_is_shown_as_it_is() -> None:
+    odd = Board([row(1, "[bold]x[/bold]")], [stored(policy="[bold]x[/bold]")])
+    assert "[bold]x[/bold]" in printed(odd, 100)
+
+
+def test_numbers_are_rounded_to_what_they_are_good_for() -> None:
+    assert [percent(value) for value in (0.12345, -0.0001, 1.0, None)] == ["12.3%", "0.0%", "100.0%", "–"]
+    assert [decimal(value) for value in (12.34, -0.04, None)] == ["12.3", "0.0", "–"]
+    assert [quality(value) for value in (0.52349, 1234.56, 1.5e9, None)] == ["0.523", "1235", "1.5e+09", "–"]
+
+
+# --- formats for other programs ----------------------------------------------------------------------------------
+
+
+def test_json_has_the_ranking_and_the_results_under_the_promised_names() -> None:
+    made = json.loads(to_json(board()))
+    ranking = "rank policy ee_score_layers ee_score_compute ee_score_quality skill_layers bound n_tasks n_models"
+    results = (
+        "model task policy params kv_mode metric quality quality_stderr quality_full chance retention num_layers "
+        "mean_exit_layer layers_saved compute_saved lens_reads fidelity n_docs n_positions bound"
+    )
+    assert list(made) == ["ranking", "results"]
+    assert all(set(ranking.split()) <= set(record) for record in made["ranking"])
+    assert all(set(results.split()) <= set(record) for record in made["results"])
+    assert [record["bound"] for record in made["ranking"]] == [False, False, False, True]
+    assert made["results"][0]["params"] == {"patience": 4, "min_layer": 2}
+    assert made["results"][0]["quality_stderr"] == 0.25
+
+
+def test_json_is_strict_where_a_number_is_not_finite() -> None:
+    odd = stored(
+        summaries={"all": summary(quality=float("inf"))}, metrics={"acc,none": MetricValue(float("nan"), None)}
+    )
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    (record,) = json.loads(to_json(Board([], [odd])), parse_constant=refuse)["results"]
+    assert record["quality"] is None
+    assert record["metrics"] == {"acc,none": {"value": None, "stderr": None}}
+
+
+def test_csv_holds_the_numbers_of_the_json_report() -> None:
+    lines = list(csv.DictReader(io.StringIO(to_csv(board()))))
+    assert [line["policy"] for line in lines] == ["entropy", "patience", "full", "oracle"]
+    assert lines[1]["ee_score_layers"] == "-1.25"
+    assert (lines[2]["rank"], lines[2]["bound"], lines[3]["bound"]) == ("", "false", "true")
+
+
+def test_csv_of_results_keeps_lists_and_mappings_as_json() -> None:
+    lines = list(csv.DictReader(io.StringIO(to_csv(board(), results=True))))
+    assert len(lines) == 10
+    assert lines[0]["setting"] == "patience:patience=4,min_layer=2"
+    assert json.loads(lines[0]["exit_histogram"]) == [1, 0, 1, 1, 0, 3]
+    assert json.loads(lines[0]["params"]) == {"patience": 4, "min_layer": 2}
+
+
+def test_markdown_is_a_table_with_its_sentences_below() -> None:
+    made = Board([row(1, "entropy")], [], ["A <b>summary</b>."], ["A note."])
+    assert to_markdown(made) == (
+        "| rank | policy | EE-score by: layers | EE-score by: compute | EE-score by: quality | saved at 99%: layers "
+        "| saved at 99%: compute | kept at 99%: fidelity | kept at 99%: retention |\n"
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        "| 1 | entropy | 12.3 | -4.6 | – | 5.3% | -352.1% | 99.1% | 100.4% |\n"
+        "\nA &lt;b&gt;summary&lt;/b&gt;.\n"
+        "\nA note.\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["a|b", "<script>", "*a*", "`a`", "_a_", "a_b", "[a](b)", "a\\", "~~a~~", "a &lt; b"])
+def test_markdown_shows_any_name_as_it_is(name: str) -> None:
+    html = MarkdownIt().enable(["table", "strikethrough"]).render(to_markdown(Board([row(1, name)], [])))
+    shown = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    assert f"<td>{shown}</td>" in html
+
+
+def test_latex_is_a_booktabs_table() -> None:
+    made = Board([row(1, "entropy"), row(None, "full", kind="control")], [], ["Saves 5%."])
+    assert to_latex(made) == (
+        "% Saves 5%.\n"
+        "\\begin{tabular}{llrrrrrrr}\n"
+        "\\toprule\n"
+        "\\multicolumn{2}{c}{} & \\multicolumn{3}{c}{EE-score by} & \\multicolumn{2}{c}{saved at 99\\%} "
+        "& \\multicolumn{2}{c}{kept at 99\\%} \\\\\n"
+        "\\cmidrule(lr){3-5} \\cmidrule(lr){6-7} \\cmidrule(lr){8-9}\n"
+        "rank & policy & layers & compute & quality & layers & compute & fidelity & retention \\\\\n"
+        "\\midrule\n"
+        "1 & entropy & 12.3 & $-$4.6 & -- & 5.3\\% & $-$352.1\\% & 99.1\\% & 100.4\\% \\\\\n"
+        "\\midrule\n"
+        "control & full & 12.3 & $-$4.6 & -- & 5.3\\% & $-$352.1\\% & 99.1\\% & 100.4\\% \\\\\n"
+        "\\bottomrule\n"
+        "\\end{tabular}\n"
+    )
+
+
+def test_latex_escapes_what_it_would_take_for_a_command() -> None:
+    made = to_latex(Board([row(1, r"a_b & 5% $x$ #1 {y} \z ~ ^ <w>")], []))
+    assert (
+        r"1 & a\_b \& 5\% \$x\$ \#1 \{y\} \textbackslash{}z \textasciitilde{} \textasciicircum{} "
+        r"\textless{}w\textgreater{} & 12.3"
+    ) in made
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_can_show_an_empty_board(form: str) -> None:
+    for results in (False, True):
+        assert isinstance(FORMATS[form](Board([], []), results), str)
+
+
+@pytest.mark.parametrize("form", ["markdown", "csv", "latex"])
+def test_every_format_has_a_line_per_result_on_request(form: str) -> None:
+    made = FORMATS[form](board(), True)
+    assert made.count("patience:patience=4,min") == 2
+    assert "No policy beats the coin" not in made
+
+
+# --- choosing policies -------------------------------------------------------------------------------------------
+
+
+def test_choosing_policies_keeps_their_ranks_among_all() -> None:
+    chosen = board().only(["patience"])
+    assert [(line.policy, line.rank) for line in chosen.ranking] == [("patience", 2)]
+    assert {stored.result.policy for stored in chosen.results} == {"patience"}
+    assert chosen.notes[-1] == "Shown: patience; ranked among all 4 policies."
+
+
+def test_choosing_an_unknown_policy_names_near_ones() -> None:
+    with pytest.raises(EEBenchError) as raised:
+        board().only(["entrophy"])
+    assert raised.value.message == (
+        "unknown policy 'entrophy': did you mean entropy? On the board: entropy, full, oracle, patience."
+    )
+
+
+# --- the command -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> str:
+    """A database with three policies on two tasks, and an older result that cannot be compared."""
+    path = str(tmp_path / "results.db")
+    with Store.open(path) as store:
+        run = store.begin_run(provenance())
+        old = store.add_evaluation(run, evaluation(task_version="0"))
+        store.add_result(old, result())
+        for task in ("agreement", "facts"):
+            kept = store.add_evaluation(run, evaluation(task=task))
+            for policy, kind in (("entropy", "policy"), ("patience", "policy"), ("oracle", "bound")):
+                store.add_result(kept, result(policy, kind=kind))
+    return path
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(report, arguments, env={"COLUMNS": "100"}, catch_exceptions=False)
+
+
+def test_the_command_prints_a_table_of_the_newest_results(db: str) -> None:
+    said = invoke("--db", db)
+    assert said.exit_code == 0
+    assert said.stdout.startswith("Exit policies ranked by layers saved, tiny on 2 tasks\n")
+    assert "Left out: 1 older result of tiny on agreement, measured with another task version." in said.stdout
+    assert said.stderr == ""
+
+
+def test_the_database_may_be_named_by_the_environment(db: str) -> None:
+    said = CliRunner().invoke(report, ["--format", "json"], env={"EEBENCH_DB": db})
+    assert len(json.loads(said.stdout)["results"]) == 6
+
+
+def test_models_tasks_and_policies_may_be_repeated_or_separated_by_commas(db: str) -> None:
+    said = invoke("--db", db, "--format", "json", "-t", "facts", "-p", "entropy,oracle", "-m", "tiny")
+    made = json.loads(said.stdout)
+    assert {(record["task"], record["policy"]) for record in made["results"]} == {
+        ("facts", "entropy"),
+        ("facts", "oracle"),
+    }
+    assert {record["policy"] for record in made["ranking"]} == {"entropy", "oracle"}
+
+
+def test_json_goes_to_stdout_alone_and_its_notes_to_stderr(db: str) -> None:
+    said = invoke("--db", db, "--format", "json")
+    assert set(json.loads(said.stdout)) == {"ranking", "results"}
+    assert "Left out: 1 older result of tiny on agreement" in said.stderr
+
+
+def test_rank_by_is_what_the_table_says_it_is_ranked_by(db: str) -> None:
+    assert invoke("--db", db, "--rank-by", "compute").stdout.startswith("Exit policies ranked by compute saved")
+
+
+def test_results_shows_every_setting(db: str) -> None:
+    said = invoke("--db", db, "--results")
+    assert said.stdout.count("threshold=0.5") == 6
+
+
+@pytest.mark.parametrize("form", ["table", *FORMATS])
+def test_output_writes_the_report_to_a_file_in_one_piece(db: str, tmp_path: Path, form: str) -> None:
+    path = tmp_path / "report"
+    path.write_text("an older report")
+    said = invoke("--db", db, "--format", form, "--output", str(path))
+    assert said.exit_code == 0
+    assert said.stdout == ""
+    assert said.stderr.endswith(f"Written to {path}.\n")
+    text = path.read_text(encoding="utf-8")
+    assert "entropy" in text
+    assert "\x1b" not in text
+    assert sorted(tmp_path.glob("*report*")) == [path]
+
+
+def test_output_to_a_link_writes_where_it_points(db: str, tmp_path: Path) -> None:
+    (tmp_path / "there").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    invoke("--db", db, "--format", "csv", "--output", str(tmp_path / "link"))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there").read_text().startswith("rank,policy")
+
+
+def test_output_to_a_device_does_not_take_its_place(db: str) -> None:
+    said = invoke("--db", db, "--format", "csv", "--output", os.devnull)
+    assert said.exit_code == 0
+    assert not Path(os.devnull).is_file()
+
+
+def test_output_to_a_missing_folder_is_a_sentence(db: str, tmp_path: Path) -> None:
+    path = tmp_path / "none" / "report.md"
+    said = invoke("--db", db, "--output", str(path))
+    assert said.exit_code == 2
+    assert said.stderr == f"Error: {path} cannot be written: there is no folder {path.parent}\n"
+
+
+def test_output_that_cannot_be_written_is_a_sentence(db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    said = invoke("--db", db, "--output", str(tmp_path / "report.md"))
+    assert said.exit_code == 2
+    assert said.stderr == f"Error: {tmp_path / 'report.md'} cannot be written: No space left on device\n"
+    assert not (tmp_path / "report.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "tony"], "unknown model 'tony': did you mean tiny? There are results of tiny."),
+        (["--task", "fact"], "unknown task 'fact': did you mean facts? There are results of agreement, facts."),
+        (["--policy", "oracel"], "unknown policy 'oracel': did you mean oracle?"),
+        (["--db", "none.db"], "no results yet in none.db: start with `eebench run`"),
+    ],
+)
+def test_bad_input_is_one_sentence(db: str, arguments: list[str], said: str) -> None:
+    answer = invoke("--db", db, *arguments)
+    assert answer.exit_code == 2
+    assert answer.stdout == ""
+    assert answer.stderr.startswith(f"Error: {said}")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_the_command_imports_nothing_heavy(db: str) -> None:
+    script = (
+        "import sys; from eebench.cli.report import report; report(sys.argv[1:], standalone_mode=False);"
+        "print(sorted({'torch', 'lm_eval', 'transformers', 'pandas', 'alembic', 'pyarrow', 'scipy', 'sklearn'}"
+        " & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", script, "--db", db], check=True, capture_output=True, text=True)
+    assert said.stdout.splitlines()[-1] == "[]"
