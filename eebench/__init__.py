@@ -1,10 +1,10 @@
 """EEBench: a benchmark suite and leaderboard for early exit in language models.
 
-    import eebench
+import eebench
 
-    traced = eebench.trace("smollm2-135m", "eebench_facts", limit=100)    # one pass over the model
-    eebench.replay(traced, "entropy")                                     # a frame: a row per setting
-    results, ranking = eebench.evaluate("all", tasks=["eebench_facts"])   # frames: settings, and the board
+traced = eebench.trace("smollm2-135m", "eebench_facts", limit=100)    # one pass over the model
+eebench.replay(traced, "entropy")                                     # a frame: a row per setting
+results, ranking = eebench.evaluate("all", tasks=["eebench_facts"])   # frames: settings, and the board
 """
 
 from __future__ import annotations

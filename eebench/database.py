@@ -44,14 +44,19 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise EEBenchError(
-            "the database URL cannot be read: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME, "
-            "with special characters of the password percent-encoded"
-        ) from None
+        raise _unreadable() from None
     driver = _DRIVERS.get(parsed.drivername, parsed.drivername)
     if driver not in _DRIVERS.values():
         raise EEBenchError(f"EEBench keeps results in SQLite or PostgreSQL, not in '{parsed.drivername}'")
     return parsed.set(drivername=driver)
+
+
+def _unreadable() -> EEBenchError:
+    """The error for a URL that makes no sense. It is not repeated: nobody can tell where its password is."""
+    return EEBenchError(
+        "the database URL cannot be read: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME, "
+        "with special characters of the password percent-encoded"
+    )
 
 
 def shown(url: URL) -> str:
@@ -83,6 +88,8 @@ def connect(url: URL, *, create: bool) -> Engine:
         engine = _engine(url)
     except ImportError:
         raise EEBenchError("PostgreSQL needs a driver: pip install 'eebench[postgres]'") from None
+    except (ArgumentError, ValueError):  # an option in its query has a value of the wrong kind
+        raise _unreadable() from None
     try:
         _prepare(engine, create)
     except DBAPIError as error:
@@ -114,9 +121,8 @@ def _engine(url: URL) -> Engine:
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = (
-        None  # the driver would start transactions late and end them around DDL: see _begin_sqlite
-    )
+    # The driver would start transactions late and end them around DDL; _begin_sqlite starts them instead.
+    connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
 

@@ -14,7 +14,7 @@ from eebench.encoding import Encoder
 from eebench.errors import EEBenchError
 from eebench.models import load_model
 from eebench.policy import ExitPolicy
-from eebench.replay import replay
+from eebench.replaying import replay
 from eebench.spec import parse_policies, settings_for
 from eebench.tracing import trace_documents
 
@@ -47,7 +47,7 @@ class EEBenchLM(Encoder):
         super().__init__(loaded.model, loaded.tokenizer)
         self._reader = LayerReader(loaded.model)
         self._setting = one_setting(policy, parameters, self._reader.num_layers)
-        self._sequences = int(batch_size) if str(batch_size or "").isdecimal() else None
+        self._sequences = int(str(batch_size)) if str(batch_size or "").isdecimal() else None
 
     def loglikelihood(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         return self._decide(requests)
@@ -77,7 +77,9 @@ def one_setting(policy: str, parameters: dict[str, Any], num_layers: int) -> Exi
     Raises:
         EEBenchError: they name more than one.
     """
-    assigned = ",".join(f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in parameters.items())
+    assigned = ",".join(
+        f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in parameters.items()
+    )
     settings = settings_for(parse_policies([f"{policy}:{assigned}" if assigned else policy]), num_layers)
     if len(settings) != 1:
         raise EEBenchError(

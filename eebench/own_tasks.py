@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 
-import eebench.tasks
+TASKS_PACKAGE = import_module("eebench.tasks")
 
 
 def own_tasks_dir() -> Path:
     """The folder that holds EEBench's own lm-eval tasks."""
-    return Path(eebench.tasks.__path__[0])
+    return Path(TASKS_PACKAGE.__path__[0])
 
 
 def _named_tasks() -> dict[str, Path]:

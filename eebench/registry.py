@@ -13,9 +13,10 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-import eebench.policies
 from eebench.errors import EEBenchError, unknown
 from eebench.policy import ExitPolicy
+
+POLICIES_PACKAGE = import_module("eebench.policies")
 
 KINDS = ("policy", "control", "bound")
 
@@ -24,8 +25,8 @@ KINDS = ("policy", "control", "bound")
 def builtin_policies() -> dict[str, type[ExitPolicy]]:
     """The policies that came with EEBench, by name: policies first, then controls, then bounds."""
     modules = (
-        import_module(f"{eebench.policies.__name__}.{found.name}")
-        for found in pkgutil.iter_modules(eebench.policies.__path__)
+        import_module(f"{POLICIES_PACKAGE.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(POLICIES_PACKAGE.__path__)
     )
     policies = [policy for module in modules for policy in _policies_in(module)]
     return {policy.name: policy for policy in sorted(policies, key=lambda p: (KINDS.index(p.kind), p.name))}
@@ -70,7 +71,7 @@ def load_policy_file(path: Path, class_name: str | None = None) -> type[ExitPoli
 
 def source_hash(policy: type[ExitPolicy]) -> tuple[bool, str]:
     """Whether a policy is built in, and the SHA-256 of the file it came from."""
-    builtin = policy.__module__.startswith(f"{eebench.policies.__name__}.")
+    builtin = policy.__module__.startswith(f"{POLICIES_PACKAGE.__name__}.")
     return builtin, _file_hash(inspect.getfile(policy))
 
 

@@ -13,12 +13,13 @@ from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.metrics import TaskScorer
 from eebench.policy import ExitPolicy
 from eebench.progress import Progress, Silent
+from eebench.registry import find_policy
 from eebench.results import Evaluation, Result, columns
 from eebench.scoring import Scorer
 from eebench.spec import PolicySpec, parse_policies, settings_for
 from eebench.statistics import fingerprint
-from eebench.trace import Trace, concatenate
 from eebench.trace_cache import DamagedTrace, TraceCache, TraceKey, shard_digest
+from eebench.traces import Trace, concatenate
 from eebench.tracing import EncodedDocument, trace_documents
 from eebench.weights import traces_dir
 
@@ -200,7 +201,7 @@ def fitted_settings(specs: Sequence[PolicySpec], trace: Trace) -> list[ExitPolic
 def with_references(specs: Sequence[PolicySpec]) -> list[PolicySpec]:
     """The specs, and the settings that every run measures."""
     named = {spec.policy.name for spec in specs}
-    return [*specs, *parse_policies([name for name in REFERENCES if name not in named])]
+    return [*specs, *(PolicySpec(name, find_policy(name), {}) for name in REFERENCES if name not in named)]
 
 
 # --- the whole run -----------------------------------------------------------------------------------------------

@@ -8,15 +8,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from eebench.registry import source_hash
 from numpy.typing import NDArray
 
 from eebench.cost import CostModel
 from eebench.metrics import TaskScorer
 from eebench.policy import Bools, ExitPolicy
-from eebench.replay import Decisions, replay
+from eebench.registry import source_hash
+from eebench.replaying import Decisions, replay
 from eebench.results import Columns, MetricValue, Result, Summary, columns
-from eebench.trace import Part, Trace
+from eebench.traces import Part, Trace
 
 PARTS: tuple[Part, Part] = ("calibration", "test")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from eebench.errors import EEBenchError, unknown
 from eebench.policy import ExitPolicy, field_extra
@@ -201,8 +201,5 @@ def _make(policy: type[ExitPolicy], values: dict[str, Any], text: str, partial: 
 
 def _coerced(policy: type[ExitPolicy], values: dict[str, Any]) -> dict[str, Any]:
     """Single values as their types, without the check of them together."""
-    from pydantic import TypeAdapter
-
-    return {
-        name: TypeAdapter(policy.model_fields[name].annotation).validate_python(value) for name, value in values.items()
-    }
+    types: dict[str, Any] = {name: policy.model_fields[name].annotation for name in values}
+    return {name: TypeAdapter(types[name]).validate_python(value) for name, value in values.items()}

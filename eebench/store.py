@@ -20,8 +20,9 @@ from eebench.errors import EEBenchError, unknown
 from eebench.results import Columns, Evaluation, MetricValue, Provenance, Result, StoredResult, Summary
 from eebench.tables import EvaluationRow, ResultRow, RunRow
 
-__all__ = ["LeftOut", "Newest", "Run", "Status", "Store", "default_url"]
+__all__ = ["Ending", "LeftOut", "Newest", "Run", "Status", "Store", "default_url"]
 
+Ending = Literal["finished", "interrupted", "failed"]
 Status = Literal["running", "finished", "interrupted", "failed"]
 
 _KEY = {
@@ -111,7 +112,7 @@ class Store:
         """
         return self._add(RunRow(status="running", started=_now(), **asdict(provenance)))
 
-    def finish_run(self, run_id: int, status: Literal["finished", "interrupted", "failed"]) -> None:
+    def finish_run(self, run_id: int, status: Ending) -> None:
         """Note how and when a run ended; the first word on it stays."""
         ended = update(RunRow).where(RunRow.id == run_id, RunRow.status == "running")
         with self._transaction() as session:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eebench.errors import EEBenchError
-from eebench.trace import Document, Request, Trace
+from eebench.traces import Document, Request, Trace
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,9 +98,9 @@ class TraceCache:
         folder = self._folder(key)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _write_whole(folder / "trace.json", json.dumps(asdict(key), indent=2).encode())
+            write_whole(folder / "trace.json", json.dumps(asdict(key), indent=2).encode())
             content = _to_parquet(trace)
-            _write_whole(folder / f"{shard}-{_checksum(content)}.parquet", content)
+            write_whole(folder / f"{shard}-{_checksum(content)}.parquet", content)
         except OSError as error:
             raise EEBenchError(
                 f"the trace cache at {folder} cannot be written ({error.strerror}); make room, or set EEBENCH_CACHE."
@@ -135,7 +135,7 @@ def _checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:24]
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     part.write_bytes(content)
     part.replace(path)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from eebench.blocks import LayerReader
 from eebench.statistics import REGISTRY, Lens, Statistic
-from eebench.trace import Document, Request, Trace
+from eebench.traces import Document, Request, Trace
 
 READ_AT_ONCE = 128
 """Positions read through the head together: positions × vocabulary floats are in memory twice."""

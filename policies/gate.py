@@ -28,7 +28,8 @@ class Gate(ExitPolicy):
             raise EEBenchError("the gate learns from calibration documents first: use it in `eebench run`.")
         *weights, intercept = self.weights[layer.index - 1]
         score = intercept + sum(w * getattr(layer, name) for w, name in zip(weights, STATISTICS, strict=True))
-        return 1 / (1 + np.exp(-score)) >= self.threshold
+        stops: Bools = 1 / (1 + np.exp(-score)) >= self.threshold
+        return stops
 
     def fit(self, calibration: Hindsight) -> Self:
         top1 = calibration.all_layers("top1")  # [layers, positions]

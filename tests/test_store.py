@@ -374,7 +374,9 @@ def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path, creat
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:s3cret@host:port/db", "sqlite//:s3cret://x", "://s3cret"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:s3cret@host:port/db", "sqlite//:s3cret://x", "://s3cret", "sqlite:///x.db?timeout=s3cret"]
+)
 def test_a_url_that_cannot_be_read_is_refused_without_repeating_it(url: str) -> None:
     said = refusal(url)
     assert said.startswith("the database URL cannot be read: write sqlite:///FILE or postgresql://")

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from eebench.board import Board, RankBy
+from eebench.cli.options import comma_separated, db_option
 from eebench.errors import EEBenchError
 from eebench.report import FORMATS
 from eebench.store import Store
@@ -21,16 +22,11 @@ _FILE_WIDTH = 100
 """Characters in a line of a table that goes to a file."""
 
 
-def _names(_context: click.Context, _option: click.Parameter, values: Sequence[str]) -> list[str]:
-    """Names given by repeating an option, separated by commas, or both."""
-    return [name.strip() for value in values for name in value.split(",") if name.strip()]
-
-
 @click.command()
-@click.option("--db", envvar="EEBENCH_DB", show_envvar=True, metavar="URL", help="Database: a file or SQLAlchemy URL.")
-@click.option("--model", "-m", "models", multiple=True, callback=_names, help="Only these models.")
-@click.option("--task", "-t", "tasks", multiple=True, callback=_names, help="Only these tasks.")
-@click.option("--policy", "-p", "policies", multiple=True, callback=_names, help="Show these policies only.")
+@db_option
+@click.option("--model", "-m", "models", multiple=True, callback=comma_separated, help="Only these models.")
+@click.option("--task", "-t", "tasks", multiple=True, callback=comma_separated, help="Only these tasks.")
+@click.option("--policy", "-p", "policies", multiple=True, callback=comma_separated, help="Show these policies only.")
 @click.option(
     "--format",
     "form",
@@ -51,9 +47,9 @@ def _names(_context: click.Context, _option: click.Parameter, values: Sequence[s
 @click.option("--results", is_flag=True, help="Every setting in place of the ranking.")
 def report(
     db: str | None,
-    models: list[str],
-    tasks: list[str],
-    policies: list[str],
+    models: Sequence[str],
+    tasks: Sequence[str],
+    policies: Sequence[str],
     form: str,
     output: Path | None,
     by: RankBy,
@@ -78,7 +74,7 @@ def report(
         click.echo(f"Written to {output}.", err=True)
 
 
-def _board(db: str | None, models: list[str], tasks: list[str], policies: list[str], by: RankBy) -> Board:
+def _board(db: str | None, models: Sequence[str], tasks: Sequence[str], policies: Sequence[str], by: RankBy) -> Board:
     """The board of the newest results of these models and tasks; policies are ranked among all, and then picked."""
     from eebench.ranking import rank
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from eebench.cli.options import comma_separated, db_option
 from eebench.errors import EEBenchError
+
+if TYPE_CHECKING:
+    from eebench.progress import Terminal
+    from eebench.run import RunPlan
+    from eebench.store import Ending
 
 DEFAULT_MODEL = "smollm2-135m"
 
@@ -26,7 +33,13 @@ DEFAULT_MODEL = "smollm2-135m"
     help="Policies: NAME, NAME:param=value, sweeps (0.1..2.0/20, 1..8, [0.1,0.5]), a file, or all.",
 )
 @click.option(
-    "-m", "--models", multiple=True, default=(DEFAULT_MODEL,), show_default=True, metavar="NAME", callback=comma_separated
+    "-m",
+    "--models",
+    multiple=True,
+    default=(DEFAULT_MODEL,),
+    show_default=True,
+    metavar="NAME",
+    callback=comma_separated,
 )
 @click.option(
     "-t",
@@ -65,7 +78,7 @@ def run(
     dtype: str | None,
     batch_size: str,
     apply_chat_template: bool,
-    db: str,
+    db: str | None,
     datasets_dir: Path | None,
     offline: bool,
     no_cache: bool,
@@ -114,28 +127,38 @@ def _batch_size(text: str) -> int | None:
     return int(text)
 
 
-def _run_into(planned: object, db: str, seed: int, progress: object) -> None:
-    from typing import cast
-
+def _run_into(plan: RunPlan, db: str | None, seed: int, progress: Terminal) -> None:
     from eebench import provenance
-    from eebench.progress import Terminal
-    from eebench.run import RunPlan, choose_device, run
+    from eebench.models import choose_device
+    from eebench.run import run
     from eebench.store import Store
 
-    plan, terminal = cast(RunPlan, planned), cast(Terminal, progress)
     device = choose_device(plan.model_options.device)
-    command = " ".join(["eebench", *sys.argv[1:]])
     with Store.open(db) as store:
-        run_id = store.begin_run(provenance.collect(command, seed, device, provenance.device_name(device)))
-        status = "failed"
+        run_id = store.begin_run(provenance.collect(_command(db), seed, device, provenance.device_name(device)))
+        status: Ending = "failed"
         try:
-            done = run(plan, store, run_id, terminal)
+            done = run(plan, store, run_id, progress)
             status = "finished"
         except KeyboardInterrupt:
             status = "interrupted"
-            terminal.note("Stopped. What was finished is kept; the same command goes on from there.")
+            progress.warn("stopped; what was finished is kept, and the same command goes on from there.")
             raise SystemExit(130) from None
         finally:
             store.finish_run(run_id, status)
-        shown = "" if os.environ.get("EEBENCH_DB") == db else f" --db {db}"
-        terminal.note(f"{done} results kept. Rank them: eebench report{shown}")
+    given = f" --db {_shown(db)}" if db and db != os.environ.get("EEBENCH_DB") else ""
+    progress.note(f"{done} results kept; rank them with: eebench report{given}")
+
+
+def _command(db: str | None) -> str:
+    """The command line as it can be kept with the results: a database's password is nobody's business."""
+    return shlex.join(
+        "eebench" if i == 0 else argument.replace(db, _shown(db)) if db else argument
+        for i, argument in enumerate(sys.argv)
+    )
+
+
+def _shown(db: str) -> str:
+    from eebench.database import parse_url, shown
+
+    return shown(parse_url(db)) if "://" in db else db

@@ -48,7 +48,9 @@ def show(name: str) -> None:
         return
     path = OWN_TASKS[name]
     documents = _documents(path)
-    click.echo(f"{name} ({_output_type(path)}), {len(documents)} documents\n\n{path.read_text(encoding='utf-8').strip()}")
+    click.echo(
+        f"{name} ({_output_type(path)}), {len(documents)} documents\n\n{path.read_text(encoding='utf-8').strip()}"
+    )
     click.echo(f"\nfirst document:\n{json.dumps(documents[0], indent=2, ensure_ascii=False)}")
 
 

