@@ -7,7 +7,7 @@ head. Nothing here is time: the ratio of two costs is `compute saved`, never a s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,6 @@ from eebench.policy import Ints
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from eebench.blocks import LayerReader
 
 
 @dataclass(frozen=True)
@@ -88,18 +86,18 @@ def _cumulative(per_layer: Iterable[float] | NDArray[np.float64]) -> NDArray[np.
     return np.concatenate([[0.0], np.cumsum(np.fromiter(per_layer, dtype=np.float64))])
 
 
-def cost_model(reader: LayerReader) -> CostModel:
-    """The cost model of a loaded model."""
-    whole: Any = reader.model.config
+def cost_model(model: nn.Module, blocks: Sequence[nn.Module]) -> CostModel:
+    """The cost model of a model and its block list; its weights are not looked at, only their shapes."""
+    whole: Any = model.config
     config = whole.get_text_config(decoder=True)
-    layers = range(reader.num_layers)
+    layers = range(len(blocks))
     attends = [_attends(config, layer) for layer in layers]
     width = _attention_width(config)
     return CostModel(
-        block=tuple(2.0 * _active_matrix_weights(block, config) for block in reader.blocks),
+        block=tuple(2.0 * _active_matrix_weights(block, config) for block in blocks),
         attention=tuple(4.0 * width if attends[layer] else 0.0 for layer in layers),
         window=tuple(_window(config, layer) for layer in layers),
-        head=2.0 * _head_weights(reader.model),
+        head=2.0 * _head_weights(model),
     )
 
 

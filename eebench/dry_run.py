@@ -1,20 +1,100 @@
-"""`eebench run --dry-run`: what a run would do and cost, with nothing run."""
+"""`eebench run --dry-run`: what a run would do and cost, with nothing run and no weights loaded."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
 from rich.console import Console
 from rich.table import Table
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from eebench.catalogue import catalogue
-from eebench.run import RunPlan
+from eebench.blocks import find_blocks
+from eebench.cost import CostModel, cost_model
+from eebench.encoding import Encoder
+from eebench.errors import EEBenchError
+from eebench.harness import LoadedTask
+from eebench.models import ModelSource, resolve
+from eebench.run import RunPlan, cut_into_shards
+from eebench.spec import settings_for
+from eebench.tracing import PrefixTree
 
 
-def show(plan: RunPlan) -> None:
-    """Print the plan: models, tasks, documents, settings and estimated cost."""
-    console = Console()
-    models = Table("model", "layers", "settings", "forward pass", "lens reads", box=None, pad_edge=False)
-    tasks = Table("task", "type", "documents", "shots", box=None, pad_edge=False)
-    for task in plan.tasks:
-        tasks.add_row(task.name, task.output_type, str(task.num_documents(plan.task_options)), str(task.num_fewshot))
-    console.print(models, "", tasks)
-    assert catalogue()
+@dataclass(frozen=True)
+class Estimate:
+    """What tracing one task takes: positions to score, tokens to run, prefixes to read at every layer, and FLOPs."""
+
+    documents: int
+    positions: int
+    tokens: int
+    prefixes: int
+    forward: float
+    reading: float
+
+
+def show(plan: RunPlan, console: Console) -> None:
+    """Print what a plan would do: models, tasks, documents, settings, estimated cost.
+
+    Raises:
+        EEBenchError: a model's configuration or tokenizer cannot be had.
+    """
+    for name in plan.models:
+        model, encoder = _skeleton(resolve(name))
+        blocks = list(find_blocks(model)[1])
+        costs = cost_model(model, blocks)
+        settings = settings_for(plan.specs, len(blocks))
+        policies = len({type(setting) for setting in settings})
+        console.print(
+            f"{name}: {len(blocks)} layers; a read of the head costs {costs.head_to_layer:.2g} layers; "
+            f"{len(settings)} settings of {policies} policies"
+        )
+        table = Table("task", "type", "documents", "positions", "forward", "lens reads", box=None, pad_edge=False)
+        total = 0.0
+        for task in plan.tasks:
+            cost = _estimate(plan, task, encoder, costs)
+            total += cost.forward + cost.reading
+            counts = (str(cost.documents), str(cost.positions))
+            table.add_row(task.name, task.output_type, *counts, _tera(cost.forward), _tera(cost.reading))
+        console.print(table)
+        console.print(
+            f"{_tera(total)} in all, for one pass that serves every setting; tasks traced before cost nothing.\n"
+        )
+    console.print("Nothing was run: leave out --dry-run to run it.")
+
+
+def _skeleton(source: ModelSource) -> tuple[Any, Encoder]:
+    """The model without its weights, and an encoder for its requests."""
+    where = str(source.path or source.model_id)
+    if where.endswith(".gguf"):
+        raise EEBenchError(f"{where}: a plan needs a configuration of its own, which a .gguf file is without.")
+    try:
+        config = AutoConfig.from_pretrained(where, revision=source.revision)
+        tokenizer = AutoTokenizer.from_pretrained(where, revision=source.revision)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+    except Exception as error:  # whatever a library makes of damaged files
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EEBenchError(f"the configuration of '{source.name}' cannot be had ({said}).") from error
+    return model, Encoder(model, tokenizer)
+
+
+def _estimate(plan: RunPlan, task: LoadedTask, encoder: Encoder, costs: CostModel) -> Estimate:
+    documents = encoder.encode(task.requests(plan.task_options, encoder))
+    trees = [PrefixTree(shard) for shard in cut_into_shards(documents)]
+    lengths = [len(sequence) for sequence in chain.from_iterable(tree.sequences for tree in trees)]
+    prefixes = sum(len(tree.scored) for tree in trees)
+    attended = sum(length * (length + 1) / 2 for length in lengths)
+    return Estimate(
+        documents=len(documents),
+        positions=sum(document.num_positions for document in documents),
+        tokens=sum(lengths),
+        prefixes=prefixes,
+        forward=sum(lengths) * sum(costs.block) + attended * sum(costs.attention),
+        reading=prefixes * costs.num_layers * costs.head,
+    )
+
+
+def _tera(flops: float) -> str:
+    return f"{flops / 1e12:.2f} TFLOP"

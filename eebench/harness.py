@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from eebench.errors import EEBenchError, unknown
+from eebench.hub import go_offline, reachable
 from eebench.own_tasks import OWN_TASKS, own_tasks_dir
 
 os.environ.setdefault("TQDM_DISABLE", "1")  # lm-eval's own bars; EEBench shows one of its own
+if not reachable():
+    go_offline()  # else each data set that is not here is asked for again and again, for half a minute
 
 import datasets
 from lm_eval.api.instance import Instance

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 
@@ -43,7 +44,9 @@ class EEBenchLM(Encoder):
         max_batch_size: int | None = None,
         **parameters: Any,
     ) -> None:
-        loaded = load_model(pretrained, dtype=dtype, device=device)
+        # lm-eval asks for its default GPU where there is none, and means a CPU then.
+        on = None if device == "cuda:0" and not torch.cuda.is_available() else device
+        loaded = load_model(pretrained, dtype=dtype, device=on)
         super().__init__(loaded.model, loaded.tokenizer)
         self._reader = LayerReader(loaded.model)
         self._setting = one_setting(policy, parameters, self._reader.num_layers)

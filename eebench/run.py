@@ -71,7 +71,9 @@ def load_subject(name: str, options: ModelOptions, progress: Progress | None = N
     with (progress or Silent()).stage(f"Loading {name}"):
         loaded = load_model(name, dtype=options.dtype, device=options.device, offline=options.offline)
         reader = LayerReader(loaded.model)
-        return Subject(loaded, reader, Encoder(loaded.model, loaded.tokenizer), cost_model(reader))
+        return Subject(
+            loaded, reader, Encoder(loaded.model, loaded.tokenizer), cost_model(loaded.model, list(reader.blocks))
+        )
 
 
 # --- tracing through the cache -----------------------------------------------------------------------------------
@@ -102,7 +104,7 @@ def trace_task(
     key = TraceKey(
         subject.loaded.model_id, subject.loaded.revision, subject.loaded.dtype, task.name, task.version, fingerprint()
     )
-    shards = list(_shards(documents))
+    shards = list(cut_into_shards(documents))
     traces: list[Trace] = []
     reused = 0
     with progress.stage(f"Tracing {task.name} on {subject.loaded.name}", len(documents)) as advance:
@@ -130,7 +132,7 @@ def vocab_size(subject: Subject) -> int:
     return int(head.weight.shape[0])
 
 
-def _shards(documents: Sequence[EncodedDocument]) -> Iterator[list[EncodedDocument]]:
+def cut_into_shards(documents: Sequence[EncodedDocument]) -> Iterator[list[EncodedDocument]]:
     """Documents in order, a few at a time: what a stopped run may lose."""
     shard: list[EncodedDocument] = []
     positions = 0

@@ -79,7 +79,7 @@ def trace_documents(reader: LayerReader, documents: Sequence[EncodedDocument], b
     Args:
         batch_size: sequences per forward pass; None fills a batch up to a number of tokens.
     """
-    tree = _PrefixTree(documents)
+    tree = PrefixTree(documents)
     read = _read(reader, tree, batch_size)
     return _lay_out(documents, tree, read)
 
@@ -87,7 +87,7 @@ def trace_documents(reader: LayerReader, documents: Sequence[EncodedDocument], b
 # --- the tree of prefixes ----------------------------------------------------------------------------------------
 
 
-class _PrefixTree:
+class PrefixTree:
     """Every distinct prefix of a shard.
 
     Attributes:
@@ -137,7 +137,7 @@ class _Readings:
     target_logprob: NDArray[np.float32]  # [layers, positions]
 
 
-def _read(reader: LayerReader, tree: _PrefixTree, batch_size: int | None) -> _Readings:
+def _read(reader: LayerReader, tree: PrefixTree, batch_size: int | None) -> _Readings:
     positions_of: list[list[int]] = [[] for _ in tree.scored]
     for position, (node, _target) in enumerate(tree.positions):
         positions_of[node].append(position)
@@ -162,7 +162,7 @@ def _read(reader: LayerReader, tree: _PrefixTree, batch_size: int | None) -> _Re
 
 
 def _batches(
-    tree: _PrefixTree, batch_size: int | None, device: torch.device
+    tree: PrefixTree, batch_size: int | None, device: torch.device
 ) -> list[tuple[Tensor, NDArray[np.int64], Tensor, Tensor]]:
     """Right-padded batches: token ids [batch, length], and for the scored prefixes in them their number, row, column.
 
@@ -243,7 +243,7 @@ def _value(known: Statistic, lens: Lens) -> Tensor:
 # --- back to positions -------------------------------------------------------------------------------------------
 
 
-def _lay_out(documents: Sequence[EncodedDocument], tree: _PrefixTree, read: _Readings) -> Trace:
+def _lay_out(documents: Sequence[EncodedDocument], tree: PrefixTree, read: _Readings) -> Trace:
     """The trace in the order of documents, requests and positions."""
     scored = np.array([scored for scored, _target in tree.positions])
     requests = [(number, request) for number, document in enumerate(documents) for request in document.requests]

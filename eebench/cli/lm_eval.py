@@ -21,6 +21,9 @@ def lm_eval(arguments: tuple[str, ...]) -> None:
     import lm_eval.__main__ as harness
 
     import eebench.lm  # noqa: F401 - importing it registers the model
+    from eebench.own_tasks import own_tasks_dir
 
-    sys.argv = ["lm-eval", *arguments]
+    runs = "--tasks" in arguments or "-t" in arguments
+    own_tasks = ("--include_path", str(own_tasks_dir())) if runs and "--include_path" not in arguments else ()
+    sys.argv = ["lm-eval", *arguments, *own_tasks]
     harness.cli_evaluate()

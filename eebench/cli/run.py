@@ -112,9 +112,11 @@ def run(
     with progress.stage("Loading tasks"):
         planned = plan(policies, models, tasks or tuple(OWN_TASKS), task_options, model_options, not no_cache)
     if dry_run:
+        from rich.console import Console
+
         from eebench.dry_run import show
 
-        show(planned)
+        show(planned, Console())
         return
     _run_into(planned, db, seed, progress)
 
