@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from functools import cache
+from threading import Event, Thread
 from urllib.parse import urlparse
 
 SECONDS_TO_ANSWER = 5
@@ -21,16 +23,25 @@ def is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
 
 
-@cache
 def reachable() -> bool:
-    """Whether the hub answers. Libraries try again for minutes where it does not."""
-    if is_offline():
-        return False
+    """Whether the hub may be asked and answers. Libraries try again for minutes where it does not."""
+    return not is_offline() and _answers()
+
+
+@cache
+def _answers() -> bool:
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
         return True  # a proxy is asked instead, and only it knows
-    endpoint = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
-    try:
-        with socket.create_connection((endpoint.hostname, endpoint.port or 443), timeout=SECONDS_TO_ANSWER):
-            return True
-    except OSError:
-        return False
+    answered = Event()
+    # A thread, because looking up a name has no time limit, and a hub of many addresses is tried at each in turn.
+    knock = Thread(target=_knock, args=(answered,), daemon=True)
+    knock.start()
+    knock.join(SECONDS_TO_ANSWER)
+    return answered.is_set()
+
+
+def _knock(answered: Event) -> None:
+    endpoint = urlparse(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    port = endpoint.port or (80 if endpoint.scheme == "http" else 443)
+    with suppress(OSError), socket.create_connection((endpoint.hostname, port), timeout=SECONDS_TO_ANSWER):
+        answered.set()
