@@ -94,6 +94,26 @@ def all_task_names() -> list[str]:
     return list(_full_manager().all_tasks)
 
 
+def task_file(name: str) -> Path:
+    """The YAML file of a task or group of lm-eval.
+
+    Raises:
+        EEBenchError: there is none of this name, or it is a tag, which has no file of its own.
+    """
+    _quiet()
+    manager = _full_manager()
+    if name not in manager.all_tasks:
+        raise _unknown_task(name, manager)
+    entry = manager.task_index[name]
+    if entry.yaml_path is None:
+        raise EEBenchError(f"'{name}' is a tag for {', '.join(sorted(entry.tags))}: show one of these.")
+    return Path(entry.yaml_path)
+
+
+def _unknown_task(name: str, manager: TaskManager) -> EEBenchError:
+    return unknown("task", name, manager.all_tasks, "`eebench tasks` lists EEBench's own, `eebench tasks --all` all.")
+
+
 def _manager(names: Sequence[str]) -> TaskManager:
     """Our own tasks and YAML paths need no index of lm-eval's thousands, which takes seconds to build."""
     if all(name in OWN_TASKS or _is_path(name) for name in names):

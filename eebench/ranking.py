@@ -26,6 +26,9 @@ Point = tuple[float, float]
 PICK_FIDELITY = 0.99
 """The setting shown per policy is the one that saves most layers at this fidelity on the calibration documents."""
 
+FAINT_SKILL = 0.05
+"""An oracle's mean skill below which a score that is a share of it says little."""
+
 KIND_ORDER = {"policy": 0, "control": 1, "bound": 2}
 
 
@@ -250,6 +253,12 @@ def _notes(rows: Sequence[RankingRow], results: Sequence[StoredResult]) -> list[
             notes.append(f"{task} on {model} is left out of the quality score: {evaluation.informative_note}")
         if not {"calibration", "test"} <= evaluation.coin_end.keys():
             notes.append(f"{task} on {model} is not ranked: {_unsplit(evaluation)}")
+    oracle = _skills([result for result in results if result.result.policy == "oracle"], "quality")
+    if oracle and sum(oracle.values()) / len(oracle) < FAINT_SKILL:
+        notes.append(
+            "By quality the oracle itself hardly rises above the coin here: it keeps each prediction, not the "
+            "likelihoods that answers are chosen by. Scores by quality are shares of next to nothing; do not lean on them."
+        )
     partial = [row.policy for row in rows if row.n_tasks * row.n_models < len(evaluations)]
     if partial:
         notes.append(f"Measured on fewer of the {len(evaluations)} (model, task) pairs: {', '.join(partial)}.")

@@ -101,6 +101,8 @@ def trace_task(
     progress = progress or Silent()
     instances = task.requests(options, subject.encoder)
     documents = subject.encoder.encode(instances)
+    tokens = [request.num_positions for document in documents for request in document.requests]
+    scorer = TaskScorer(task, instances, tokens, vocab_size(subject))
     key = TraceKey(
         subject.loaded.model_id, subject.loaded.revision, subject.loaded.dtype, task.name, task.version, fingerprint()
     )
@@ -120,8 +122,6 @@ def trace_task(
     if reused:
         progress.note(f"{task.name}: {reused} of {len(shards)} trace shards reused from the cache")
     trace = concatenate(traces)
-    tokens = [request.num_positions for document in documents for request in document.requests]
-    scorer = TaskScorer(task, instances, tokens, vocab_size(subject))
     together = hashlib.sha256("\n".join(document.prompt_hash for document in documents).encode()).hexdigest()
     return Traced(trace, Scorer(trace, subject.cost, scorer), together)
 
@@ -195,9 +195,19 @@ def evaluation_of(subject: Subject, task: LoadedTask, options: TaskOptions, trac
     )
 
 
-def fitted_settings(specs: Sequence[PolicySpec], trace: Trace) -> list[ExitPolicy]:
-    """The settings that specs mean on a traced model, those that learn fitted on the calibration documents."""
-    return fit_all(settings_for(specs, trace.num_layers), trace.select(trace.in_part("calibration")))
+def fitted_settings(specs: Sequence[PolicySpec], trace: Trace, progress: Progress | None = None) -> list[ExitPolicy]:
+    """The settings that specs mean on a traced model, those that learn fitted on the calibration documents.
+
+    Where there are no calibration documents, policies that learn are left out with a warning.
+    """
+    settings = settings_for(specs, trace.num_layers)
+    calibration = trace.in_part("calibration")
+    if calibration.any():
+        return fit_all(settings, trace.select(calibration))
+    left_out = sorted({setting.name for setting in settings if setting.learns})
+    if left_out:
+        (progress or Silent()).warn(f"{', '.join(left_out)} left out: no document here is one to learn from; run more.")
+    return [setting for setting in settings if not setting.learns]
 
 
 def with_references(specs: Sequence[PolicySpec]) -> list[PolicySpec]:
@@ -275,7 +285,7 @@ def measure(plan: RunPlan, progress: Progress | None = None) -> Iterator[Measure
                 cache=cache,
                 progress=progress,
             )
-            settings = fitted_settings(plan.specs, traced.trace)
+            settings = fitted_settings(plan.specs, traced.trace, progress)
             evaluation = evaluation_of(subject, task, plan.task_options, traced)
             yield Measured(evaluation, settings, traced)
 

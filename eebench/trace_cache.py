@@ -13,9 +13,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +36,7 @@ _STATISTIC = "statistic:"
 
 
 class DamagedTrace(Exception):
-    """A shard that is not what its checksum says; it is made again."""
+    """A shard that is not what its checksum says, or cannot be read; it is made again."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,10 @@ class TraceKey:
 
 @dataclass(frozen=True)
 class CachedTrace:
-    """A trace in the cache, as `eebench traces` lists it."""
+    """A trace in the cache, as `eebench traces` lists it; `key` is None where its trace.json cannot be read."""
 
     digest: str
-    key: TraceKey
+    key: TraceKey | None
     shards: int
     bytes: int
 
@@ -84,9 +86,12 @@ class TraceCache:
         for path in self._folder(key).glob(f"{shard}-*.parquet"):
             try:
                 return _read(path)
-            except DamagedTrace:
-                path.unlink(missing_ok=True)
-                raise
+            except FileNotFoundError:  # `eebench traces rm` was quicker
+                return None
+            except Exception as error:  # a damaged Parquet file raises whatever its reader stumbles over
+                with suppress(OSError):
+                    path.unlink()
+                raise DamagedTrace(path.name) from error
         return None
 
     def save(self, key: TraceKey, shard: str, trace: Trace) -> None:
@@ -103,32 +108,47 @@ class TraceCache:
             write_whole(folder / f"{shard}-{_checksum(content)}.parquet", content)
         except OSError as error:
             raise EEBenchError(
-                f"the trace cache at {folder} cannot be written ({error.strerror}); make room, or set EEBENCH_CACHE."
+                f"the trace cache at {folder} cannot be written ({error.strerror or error}); make room, or set "
+                f"EEBENCH_CACHE to another folder."
             ) from error
 
     def traces(self) -> list[CachedTrace]:
         """Everything in the cache, by model and task."""
-        found = [cached for folder in self._folders() if (cached := _describe(folder))]
-        return sorted(found, key=lambda cached: (cached.key.model_id, cached.key.task, cached.digest))
+        found = [_describe(folder) for folder in self.root.glob("*") if folder.is_dir()]
+        return sorted(
+            found, key=lambda trace: (trace.key.model_id, trace.key.task) if trace.key else ("", trace.digest)
+        )
 
     def remove(self, digest: str) -> None:
-        """Remove a trace with all its shards."""
-        shutil.rmtree(self.root / digest)
+        """Remove a trace with all its shards, if it is there.
+
+        Raises:
+            EEBenchError: it cannot be removed.
+        """
+        try:
+            shutil.rmtree(self.root / digest)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise EEBenchError(f"{self.root / digest} cannot be removed ({error.strerror or error}).") from error
 
     def _folder(self, key: TraceKey) -> Path:
         return self.root / key.digest
 
-    def _folders(self) -> Iterator[Path]:
-        return (path for path in self.root.glob("*") if path.is_dir())
+
+def _describe(folder: Path) -> CachedTrace:
+    sizes = []
+    for shard in folder.glob("*.parquet"):
+        with suppress(FileNotFoundError):  # removed meanwhile
+            sizes.append(shard.stat().st_size)
+    return CachedTrace(folder.name, _read_key(folder / "trace.json"), len(sizes), sum(sizes))
 
 
-def _describe(folder: Path) -> CachedTrace | None:
+def _read_key(path: Path) -> TraceKey | None:
     try:
-        key = TraceKey(**json.loads((folder / "trace.json").read_text(encoding="utf-8")))
+        return TraceKey(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    shards = list(folder.glob("*.parquet"))
-    return CachedTrace(folder.name, key, len(shards), sum(path.stat().st_size for path in shards))
 
 
 def _checksum(content: bytes) -> str:
@@ -136,9 +156,17 @@ def _checksum(content: bytes) -> str:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_bytes(content)
-    part.replace(path)
+    """Write a file so that under its name it is whole or not there, whoever else writes it at the same time.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 # --- Parquet -----------------------------------------------------------------------------------------------------

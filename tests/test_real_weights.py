@@ -1,0 +1,158 @@
+"""SmolLM2-135M-Instruct on real tasks: the invariants hold where the numbers mean something."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from lm_eval.evaluator import evaluate
+from lm_eval.models.huggingface import HFLM
+
+from eebench.cli import main
+from eebench.harness import LoadedTask, TaskOptions, load_tasks
+from eebench.own_tasks import OWN_TASKS
+from eebench.policy import ExitPolicy
+from eebench.run import ModelOptions, Subject, Traced, load_subject, trace_task
+from eebench.spec import parse_policies, settings_for
+
+pytestmark = pytest.mark.real_weights
+
+OPTIONS = TaskOptions(limit=20)
+CUTS = (1, 8, 15, 22, 29, 30)
+
+
+@pytest.fixture(scope="module")
+def subject(smollm2: Path) -> Subject:
+    return load_subject(str(smollm2), ModelOptions())
+
+
+@pytest.fixture(scope="module")
+def tasks() -> dict[str, LoadedTask]:
+    return {task.name: task for task in load_tasks(list(OWN_TASKS), OPTIONS)}
+
+
+@pytest.fixture(scope="module")
+def traced(subject: Subject, tasks: dict[str, LoadedTask]) -> dict[str, Traced]:
+    return {name: trace_task(subject, task, OPTIONS) for name, task in tasks.items()}
+
+
+def setting(text: str) -> ExitPolicy:
+    (policy,) = settings_for(parse_policies([text]), 30)
+    return policy
+
+
+def plain(subject: Subject, task: LoadedTask, options: TaskOptions, batch_size: int = 16) -> list[dict[str, Any]]:
+    """Every document as plain lm-eval scores it."""
+    lm = HFLM(pretrained=subject.loaded.model, tokenizer=subject.loaded.tokenizer, batch_size=batch_size)
+    task.task.set_fewshot_seed(options.seed)
+    results = evaluate(lm, {"tasks": {task.name: task.task}}, limit=options.limit, bootstrap_iters=0)
+    assert results is not None
+    samples: list[dict[str, Any]] = results["samples"][task.name]
+    return samples
+
+
+def assert_same_to_the_last_document(subject: Subject, task: LoadedTask, traced: Traced, options: TaskOptions) -> None:
+    scorer = traced.scorer
+    replayed = scorer.task.score(scorer._full.responses)
+    for sample_number, sample in enumerate(plain(subject, task, options)):
+        for metric in sample["metrics"]:
+            assert replayed[(metric, sample["filter"])][sample_number] == pytest.approx(sample[metric], rel=1e-4), (
+                metric
+            )
+
+
+@pytest.mark.parametrize("name", OWN_TASKS)
+class TestOwnTask:
+    def test_full_is_plain_lm_eval_to_the_last_document(
+        self, name: str, subject: Subject, tasks: dict[str, LoadedTask], traced: dict[str, Traced]
+    ) -> None:
+        assert_same_to_the_last_document(subject, tasks[name], traced[name], OPTIONS)
+
+    def test_its_score_moves_when_the_exit_layer_moves(self, name: str, traced: dict[str, Traced]) -> None:
+        scored = [traced[name].scorer.score(setting(f"static:layer={k}")) for k in CUTS]
+        assert len({result.summaries["all"].quality for result in scored}) >= 2  # exact matches are all or nothing
+        assert len({tuple(result.documents["agrees"]) for result in scored}) >= 4
+
+    def test_the_oracle_agrees_everywhere_and_saves_layers(self, name: str, traced: dict[str, Traced]) -> None:
+        summary = traced[name].scorer.score(setting("oracle")).summaries["all"]
+        assert summary.fidelity == 1.0
+        assert 0.0 <= summary.layers_saved < 1.0
+        assert summary.lens_reads == 1.0
+
+    def test_a_policy_that_never_fires_is_full(self, name: str, traced: dict[str, Traced]) -> None:
+        full = traced[name].scorer.score(setting("full"))
+        never = traced[name].scorer.score(setting("patience:patience=30"))
+        assert never.metrics == full.metrics
+        assert (never.documents["quality"] == full.documents["quality"]).all()
+
+
+def test_bfloat16_gives_finite_float32_statistics(smollm2: Path, tasks: dict[str, LoadedTask]) -> None:
+    half = load_subject(str(smollm2), ModelOptions(dtype="bfloat16"))
+    options = dataclasses.replace(OPTIONS, limit=4)
+    trace = trace_task(half, tasks["eebench_facts"], options).trace
+    for name, values in trace.statistics.items():
+        assert np.isfinite(values).all(), name
+    assert trace.statistics["entropy"].dtype == np.float32
+    assert half.loaded.dtype == "bfloat16"
+
+
+def test_lm_evals_own_command_line_gives_the_same_score(
+    smollm2: Path, traced: dict[str, Traced], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from eebench.lm import EEBenchLM
+
+    lm = EEBenchLM(pretrained=str(smollm2), policy="entropy", threshold=2.0, min_layer=20, device="cpu")
+    (task,) = load_tasks(["eebench_facts"], OPTIONS)
+    results = evaluate(lm, {"tasks": {task.name: task.task}}, limit=OPTIONS.limit, bootstrap_iters=0)
+    assert results is not None
+    replayed = traced["eebench_facts"].scorer.score(setting("entropy:threshold=2.0,min_layer=20"))
+    assert results["results"]["eebench_facts"]["acc,none"] == replayed.metrics["acc,none"].value
+
+
+def test_the_chat_template_is_lm_evals(subject: Subject) -> None:
+    options = TaskOptions(limit=3, chat_template=True, num_fewshot=1)
+    (task,) = load_tasks(["eebench_facts"], options)
+    context = task.requests(options, subject.encoder)[0].args[0]
+    assert context.count("<|im_start|>user") == 2
+    traced = trace_task(subject, task, options)
+    lm = HFLM(pretrained=subject.loaded.model, tokenizer=subject.loaded.tokenizer, batch_size=4)
+    task.task.set_fewshot_seed(options.seed)
+    results = evaluate(
+        lm, {"tasks": {task.name: task.task}}, limit=3, bootstrap_iters=0, apply_chat_template=True,
+        fewshot_as_multiturn=True,
+    )  # fmt: skip
+    assert results is not None
+    score = traced.scorer.score(setting("full")).metrics["acc,none"].value
+    assert results["results"]["eebench_facts"]["acc,none"] == score
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["arc_easy", "piqa", "blimp_anaphor_number_agreement"])
+def test_public_tasks_score_as_in_plain_lm_eval(name: str, subject: Subject, datasets_dir: Path) -> None:
+    options = TaskOptions(limit=8, datasets_dir=datasets_dir)
+    (task,) = load_tasks([name], options)
+    assert_same_to_the_last_document(subject, task, trace_task(subject, task, options), options)
+
+
+def test_the_api_gives_frames(smollm2: Path) -> None:
+    import eebench
+
+    traced = eebench.trace(str(smollm2), "eebench_facts", limit=6)
+    assert traced.traced.trace.statistics["entropy"].shape == (30, traced.traced.trace.num_positions)
+    frame = eebench.replay(traced, "patience:patience=1..3")
+    assert list(frame["setting"]) == [f"patience:patience={n}" for n in (1, 2, 3)]
+    results, ranking = eebench.evaluate("entropy", str(smollm2), "eebench_facts", limit=6)
+    assert set(ranking["policy"]) == {"entropy", "full", "oracle"}
+    assert len(results) == 16
+
+
+def test_an_alias_runs_from_its_local_copy(smollm2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eebench.models.local_copy", lambda _alias: smollm2)
+    command = ("run", "-m", "smollm2-135m", "-t", "eebench_facts", "--limit", "2", "-p", "full", "--quiet", "--offline")
+    answer = CliRunner().invoke(main, command)
+    assert answer.exit_code == 0, answer.output
+    assert "smollm2-135m" in CliRunner().invoke(main, ("report", "--format", "markdown")).output
