@@ -10,6 +10,7 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from eebench.catalogue import catalogue
@@ -167,8 +168,8 @@ def load_model(name: str, *, dtype: str | None = None, device: str | None = None
     if wanted not in (*DTYPES, "auto"):
         raise EEBenchError(f"dtype '{wanted}' is not one EEBench knows: take {', '.join(DTYPES)} or auto.")
     with _loading_errors(source):
-        tokenizer = _load_tokenizer(source)
         model = _load_weights(source, wanted if wanted == "auto" else getattr(torch, wanted))
+        tokenizer = _load_tokenizer(source)
         _check(model, tokenizer)
         model = model.to(on).eval().requires_grad_(False)
     in_use = str(next(model.parameters()).dtype).removeprefix("torch.")
@@ -249,14 +250,16 @@ def _refuse_random_weights(model: Any, loading: dict[str, Any]) -> None:
 def _load_tokenizer(source: ModelSource) -> Any:
     from transformers import AutoTokenizer
 
+    if source.path is not None and source.path.is_file():
+        with _quiet():
+            return _split_digits(AutoTokenizer.from_pretrained(**_where(source)), source.path)
     try:
         with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(**_where(source), trust_remote_code=False)
-    except (ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
-        raise EEBenchError(
-            f"its tokenizer cannot be read ({_said(error)}): its tokenizer files are missing."
-        ) from error
-    return _split_digits(tokenizer, source.path) if source.path and source.path.is_file() else tokenizer
+            return AutoTokenizer.from_pretrained(**_where(source), trust_remote_code=False)
+    except (TypeError, KeyError, AttributeError, ImportError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise
+        raise EEBenchError(f"its tokenizer cannot be read ({_said(error)}): files are missing or damaged.") from error
 
 
 def _split_digits(tokenizer: Any, gguf_file: Path) -> Any:
@@ -339,8 +342,8 @@ def _explained(error: Exception, source: ModelSource) -> str:
 
 def _said(error: Exception) -> str:
     """What an error of a library says, in one line."""
-    first = (str(error).strip().splitlines() or [""])[0].strip().rstrip(".:")
-    return f"{type(error).__name__}: {first[:200]}" if first else type(error).__name__
+    first = shorten((str(error).strip().splitlines() or [""])[0].rstrip(".: "), 160, placeholder=" ...")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -75,7 +75,7 @@ class TestOwnTask:
     def test_its_score_moves_when_the_exit_layer_moves(self, name: str, traced: dict[str, Traced]) -> None:
         scored = [traced[name].scorer.score(setting(f"static:layer={k}")) for k in CUTS]
         assert len({result.summaries["all"].quality for result in scored}) >= 2  # exact matches are all or nothing
-        assert len({tuple(result.documents["agrees"]) for result in scored}) >= 4
+        assert len({tuple(result.documents["agrees"]) for result in scored}) >= 3
 
     def test_the_oracle_agrees_everywhere_and_saves_layers(self, name: str, traced: dict[str, Traced]) -> None:
         summary = traced[name].scorer.score(setting("oracle")).summaries["all"]
