@@ -48,7 +48,11 @@ def run(installed: Path, folder: Path, *arguments: str) -> str:
 
 
 def test_it_comes_from_the_wheel(installed: Path, tmp_path: Path) -> None:
-    command = [str(installed / "python"), "-c", "import eebench.policies, eebench.tasks; print(eebench.tasks.__path__[0])"]
+    command = [
+        str(installed / "python"),
+        "-c",
+        "import eebench.policies, eebench.tasks; print(eebench.tasks.__path__[0])",
+    ]
     where = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
     assert Path(where).is_relative_to(installed.parent)
 

@@ -1,0 +1,184 @@
+"""The EE-score: 0 is the coin, 100 the oracle, and a dominated policy never stands above the one that dominates it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eebench.ranking import Point, envelope, pick, rank, skill, skill_of
+from eebench.results import Evaluation, StoredResult
+from tests.records import evaluation, stored, summary
+
+fractions = st.floats(0, 1)
+points = st.lists(st.tuples(fractions, fractions), max_size=12)
+COIN = (0.8, 0.1)
+
+
+def on_the_line(x: float, coin: Point = COIN) -> Point:
+    return x, 1 + (coin[1] - 1) * x / coin[0]
+
+
+def highest_mixture(points: Sequence[Point], x: float) -> float:
+    """The best that mixing two points by a coin gives at x: the envelope's definition, tried pair by pair."""
+    best = max((y for px, y in points if px == x), default=float("-inf"))
+    for left in points:
+        for right in points:
+            if left[0] < x < right[0]:
+                share = (x - left[0]) / (right[0] - left[0])
+                best = max(best, left[1] + share * (right[1] - left[1]))
+    return best
+
+
+class TestEnvelope:
+    @given(points)
+    def test_no_mixture_of_points_rises_above_it(self, some: list[Point]) -> None:
+        everything = [(0.0, 1.0), *some, (1.0, 0.0)]
+        corners = [everything[i] for i in envelope(everything)]
+        for x, _y in everything:
+            assert highest_mixture(corners, x) == pytest.approx(highest_mixture(everything, x), abs=1e-9)
+
+    def test_it_goes_from_left_to_right_over_the_top(self) -> None:
+        some = [(0.0, 1.0), (0.5, 0.9), (0.5, 0.2), (0.4, 0.5), (1.0, 0.0)]
+        assert envelope(some) == [0, 1, 4]
+
+
+class TestSkill:
+    def test_of_one_setting_is_the_area_of_a_triangle(self) -> None:
+        # line from (0, 1) to (1, 0); a setting at (0.5, 1) makes a triangle of base 1 and height 0.5
+        assert skill([(0.5, 1.0)], [(0.5, 1.0)], (1.0, 0.0), (1.0, 0.0)) == pytest.approx(0.25)
+
+    @given(st.lists(st.floats(0.01, 0.79), max_size=8))
+    def test_of_the_coin_itself_is_0(self, shares: list[float]) -> None:
+        coin = [on_the_line(x) for x in shares]
+        assert skill(coin, coin, COIN, COIN) == pytest.approx(0, abs=1e-9)
+
+    @given(points)
+    def test_is_never_negative_where_settings_are_chosen_and_valued_on_the_same_documents(
+        self, some: list[Point]
+    ) -> None:
+        assert skill(some, some, COIN, COIN) >= -1e-9
+
+    @given(points, st.lists(st.tuples(st.floats(0, 0.2), st.floats(0, 0.2)), min_size=12, max_size=12))
+    def test_of_a_dominated_policy_is_never_higher(self, some: list[Point], losses: list[Point]) -> None:
+        worse = [(x, y - loss) for (x, y), (_more, loss) in zip(some, losses, strict=False)]
+        assert skill(worse, worse, COIN, COIN) <= skill(some, some, COIN, COIN) + 1e-9
+
+    @given(points)
+    def test_more_settings_never_hurt_on_the_documents_they_are_chosen_on(self, some: list[Point]) -> None:
+        assert skill(some[:-1], some[:-1], COIN, COIN) <= skill(some, some, COIN, COIN) + 1e-9
+
+    def test_a_setting_picked_by_luck_counts_for_what_it_is_worth_on_the_test_documents(self) -> None:
+        lucky, in_truth = [(0.4, 1.0)], [(0.4, 0.3)]
+        assert skill(lucky, in_truth, (1.0, 0.0), (1.0, 0.0)) < 0
+
+    def test_settings_that_cost_more_than_the_full_model_do_not_count(self) -> None:
+        assert skill([(-3.0, 1.0)], [(-3.0, 1.0)], COIN, COIN) == pytest.approx(0.0)
+
+
+def setting(policy: str, saved: float, fidelity: float, of: Evaluation, **changes: object) -> StoredResult:
+    figures = summary(layers_saved=saved, compute_saved=saved - 0.3, fidelity=fidelity, retention=fidelity)
+    kind = {"oracle": "bound", "random": "control"}.get(policy, "policy")
+    return stored(
+        of=of,
+        policy=policy,
+        kind=kind,
+        setting=f"{policy}:{saved}",
+        summaries=dict.fromkeys(("all", "calibration", "test"), figures),
+        **changes,
+    )
+
+
+@pytest.fixture
+def plane() -> Evaluation:
+    """No-skill line from (0, 1) to (0.8, 0)."""
+    end = summary(layers_saved=0.8, compute_saved=0.6, fidelity=0.0, retention=0.0)
+    return evaluation(coin_end=dict.fromkeys(("all", "calibration", "test"), end))
+
+
+class TestBoard:
+    def test_the_oracle_scores_100_and_the_coin_0(self, plane: Evaluation) -> None:
+        results = [setting("oracle", 0.4, 1.0, plane), setting("random", 0.4, 0.5, plane)]
+        rows = {row.policy: row for row in rank(results).ranking}
+        assert rows["oracle"].ee_score_layers == pytest.approx(100)
+        assert rows["random"].ee_score_layers == pytest.approx(0)
+        assert rows["oracle"].rank is None
+        assert rows["random"].rank is None
+
+    def test_policies_are_ranked_and_bounds_and_controls_are_not(self, plane: Evaluation) -> None:
+        results = [
+            setting("oracle", 0.4, 1.0, plane),
+            setting("good", 0.4, 0.9, plane),
+            setting("better", 0.4, 0.95, plane),
+            setting("random", 0.4, 0.5, plane),
+        ]
+        assert [(row.policy, row.rank) for row in rank(results).ranking] == [
+            ("better", 1),
+            ("good", 2),
+            ("random", None),
+            ("oracle", None),
+        ]
+
+    def test_the_score_is_a_ratio_of_means_over_tasks(self, plane: Evaluation) -> None:
+        import dataclasses
+
+        other = dataclasses.replace(plane, task="other")
+        results = [
+            setting("oracle", 0.4, 1.0, plane),
+            setting("oracle", 0.2, 1.0, other),
+            setting("mine", 0.4, 0.75, plane),
+            setting("mine", 0.2, 1.0, other),
+        ]
+        skills = [skill_of([result], "layers") or 0 for result in results]
+        rows = {row.policy: row for row in rank(results).ranking}
+        assert rows["mine"].ee_score_layers == pytest.approx(100 * (skills[2] + skills[3]) / (skills[0] + skills[1]))
+        assert (rows["mine"].n_tasks, rows["mine"].n_models) == (2, 1)
+
+    def test_uninformative_tasks_are_left_out_of_the_quality_score_with_their_reason(self, plane: Evaluation) -> None:
+        import dataclasses
+
+        guessing = dataclasses.replace(plane, informative=False, informative_note="it guesses.")
+        board = rank([setting("oracle", 0.4, 1.0, guessing), setting("mine", 0.4, 0.9, guessing)])
+        assert all(row.ee_score_quality is None for row in board.ranking)
+        assert all(row.ee_score_layers is not None for row in board.ranking)
+        assert any("left out of the quality score: it guesses." in note for note in board.notes)
+
+    def test_a_task_whose_documents_cannot_be_split_is_not_ranked(self, plane: Evaluation) -> None:
+        import dataclasses
+
+        unsplit = dataclasses.replace(plane, coin_end={"all": plane.coin_end["all"], "test": plane.coin_end["test"]})
+        board = rank([setting("oracle", 0.4, 1.0, unsplit), setting("mine", 0.4, 0.9, unsplit)])
+        assert all(row.rank is None for row in board.ranking)
+        assert any("one part of the calibration/test split" in note for note in board.notes)
+
+
+class TestPick:
+    def test_takes_the_setting_that_saves_most_at_the_fidelity_on_calibration_documents(
+        self, plane: Evaluation
+    ) -> None:
+        results = [
+            setting("mine", 0.2, 0.995, plane),
+            setting("mine", 0.3, 0.992, plane),
+            setting("mine", 0.5, 0.9, plane),
+        ]
+        picked = pick(results)
+        assert picked is not None
+        assert picked.setting == "mine:0.3"
+
+    def test_reports_it_on_the_test_documents(self, plane: Evaluation) -> None:
+        import dataclasses
+
+        chosen = setting("mine", 0.3, 0.995, plane)
+        on_test = summary(layers_saved=0.28, fidelity=0.97)
+        result = dataclasses.replace(chosen.result, summaries={**chosen.result.summaries, "test": on_test})
+        picked = pick([dataclasses.replace(chosen, result=result)])
+        assert picked is not None
+        assert (picked.test.layers_saved, picked.test.fidelity) == (0.28, 0.97)
+
+    def test_where_no_setting_is_faithful_the_full_model_is_what_a_user_would_run(self, plane: Evaluation) -> None:
+        picked = pick([setting("mine", 0.5, 0.9, plane)])
+        assert picked is not None
+        assert picked.setting == "full"
+        assert (picked.test.layers_saved, picked.test.compute_saved, picked.test.fidelity) == (0, 0, 1)
