@@ -327,9 +327,8 @@ def _explained(error: Exception, source: ModelSource) -> str:
     if "GatedRepoError" in causes:
         return f"the hub asks for an agreement first: accept it on the page of {source.model_id}, then `hf auth login`."
     if causes & {"RepositoryNotFoundError", "RevisionNotFoundError"}:
-        return (
-            f"the hub has no {source.model_id}{f' at {source.revision}' if source.revision else ''} that it shows you."
-        )
+        revision = f" at {source.revision}" if source.revision else ""
+        return f"the hub shows no {source.model_id}{revision}; is it misspelt, or private?"
     if causes & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectTimeout"}:
         return "it is not wholly on this machine, and the model hub is out of reach."
     if "trust_remote_code" in str(error):

