@@ -5,14 +5,42 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
+from eebench.errors import EEBenchError
 from eebench.policy import ExitPolicy, Hindsight, field_extra
 
 
 def fit_all(settings: Sequence[ExitPolicy], calibration: Hindsight) -> list[ExitPolicy]:
-    """The settings, those that learn with their `fitted` parameters filled in."""
-    learned: dict[type[ExitPolicy], dict[str, Any]] = {}
-    for policy in {type(setting): setting for setting in settings if setting.learns}.values():
-        fitted = policy.fit(calibration)
-        names = [name for name in type(policy).model_fields if field_extra(type(policy), name).get("fitted")]
-        learned[type(policy)] = {name: getattr(fitted, name) for name in names}
-    return [setting.model_copy(update=learned.get(type(setting), {})) for setting in settings]
+    """The settings, those that learn with their `fitted` parameters filled in.
+
+    Raises:
+        EEBenchError: a policy's `fit` raised, or what it learned is not what its parameters say.
+    """
+    learners = {type(setting): setting for setting in settings if setting.learns}
+    learned = {policy: _learned(setting, calibration) for policy, setting in learners.items()}
+    return [_filled_in(setting, learned[type(setting)]) if setting.learns else setting for setting in settings]
+
+
+def _learned(setting: ExitPolicy, calibration: Hindsight) -> dict[str, Any]:
+    """Fitted parameter -> its value."""
+    policy = type(setting)
+    try:
+        fitted = setting.fit(calibration)
+        return {name: getattr(fitted, name) for name in policy.model_fields if field_extra(policy, name).get("fitted")}
+    except EEBenchError:
+        raise
+    except Exception as error:  # a contributor's code may raise anything
+        raise EEBenchError(
+            f"policy {setting.name} raised {type(error).__name__} while fitting: {error}; mend its `fit`."
+        ) from error
+
+
+def _filled_in(setting: ExitPolicy, learned: dict[str, Any]) -> ExitPolicy:
+    """The setting with what was learned, checked: it must be plain numbers, kept as such with the results."""
+    try:
+        return type(setting).model_validate({**setting.model_dump(), **learned})
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = wrong["loc"][0] if wrong["loc"] else "a parameter"
+        raise EEBenchError(f"policy {setting.name} learned {name} wrongly: {wrong['msg']}; mend its `fit`.") from None

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,12 @@ if not reachable():
     go_offline()  # else each data set that is not here is asked for again and again, for half a minute
 
 import datasets
+import lm_eval.utils
 from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
+
+# lm-eval compiles a task's templates anew for every document it scores; a hundred settings score each a hundred times.
+lm_eval.utils.env.from_string = cache(lm_eval.utils.env.from_string)
 
 LIKELIHOOD = ("multiple_choice", "loglikelihood", "loglikelihood_rolling")
 

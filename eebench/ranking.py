@@ -257,7 +257,8 @@ def _notes(rows: Sequence[RankingRow], results: Sequence[StoredResult]) -> list[
     if oracle and sum(oracle.values()) / len(oracle) < FAINT_SKILL:
         notes.append(
             "By quality the oracle itself hardly rises above the coin here: it keeps each prediction, not the "
-            "likelihoods that answers are chosen by. Scores by quality are shares of next to nothing; do not lean on them."
+            "likelihoods that answers are chosen by. Scores by quality are shares of next to nothing, so do not lean "
+            "on them."
         )
     partial = [row.policy for row in rows if row.n_tasks * row.n_models < len(evaluations)]
     if partial:

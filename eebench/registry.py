@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
 import pkgutil
 import sys
@@ -41,17 +40,18 @@ def find_policy(name: str) -> type[ExitPolicy]:
     try:
         return builtin_policies()[name]
     except KeyError:
-        hint = "`eebench policies` lists them; a file of your own is written ./my_policy.py."
+        names = ", ".join(builtin_policies())
+        hint = f"There are {names}; a file of your own is written ./my_policy.py."
         raise unknown("policy", name, builtin_policies(), hint) from None
 
 
-def load_policy_file(path: Path, class_name: str | None = None) -> type[ExitPolicy]:
+def load_policy_file(path: str, class_name: str | None = None) -> type[ExitPolicy]:
     """The policy in a file, or the one of this class name where there are several.
 
     Raises:
         EEBenchError: the file cannot be read or run, or does not hold the one policy that is wanted.
     """
-    policies = {policy.__name__: policy for policy in _policies_in(_import_file(path))}
+    policies = {policy.__name__: policy for policy in _policies_in(_read_module(path))}
     if not policies:
         raise EEBenchError(f"{path} defines no policy: give it a subclass of eebench.policy.ExitPolicy with a `stops`.")
     if class_name is None:
@@ -66,18 +66,15 @@ def load_policy_file(path: Path, class_name: str | None = None) -> type[ExitPoli
             f"class {class_name} in {path} has the name of the built-in policy '{policy.name}': rename the class, or "
             f"give it a `name` of its own."
         )
+    source_hash(policy)  # now: the file may be edited while a run goes on
     return policy
 
 
+@cache
 def source_hash(policy: type[ExitPolicy]) -> tuple[bool, str]:
     """Whether a policy is built in, and the SHA-256 of the file it came from."""
     builtin = policy.__module__.startswith(f"{POLICIES_PACKAGE.__name__}.")
-    return builtin, _file_hash(inspect.getfile(policy))
-
-
-@cache
-def _file_hash(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return builtin, hashlib.sha256(Path(inspect.getfile(policy)).read_bytes()).hexdigest()
 
 
 def _policies_in(module: ModuleType) -> list[type[ExitPolicy]]:
@@ -90,31 +87,43 @@ def _policies_in(module: ModuleType) -> list[type[ExitPolicy]]:
     ]
 
 
-@cache
-def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
+def _read_module(path: str) -> ModuleType:
+    """The module in a file: the same one as long as its content is the same."""
+    file = Path(path).expanduser().resolve()
+    if not file.is_file():
         raise EEBenchError(f"no policy file at {path}: give the path of a Python file that exists.")
-    name = f"eebench_policy_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise EEBenchError(f"{path} could not be read: {error.strerror or error}.") from error
+    name = f"eebench_policy_{hashlib.sha256(str(file).encode() + content).hexdigest()[:16]}"
+    return sys.modules.get(name) or _run_module(name, path, file, content)
+
+
+def _run_module(name: str, path: str, file: Path, content: bytes) -> ModuleType:
+    module = ModuleType(name)
+    module.__file__ = str(file)
     sys.modules[name] = module  # pydantic looks up annotations in the module by its name
     try:
-        spec.loader.exec_module(module)
-    except EEBenchError:
-        raise
-    except Exception as error:  # a contributor's file may raise anything
+        exec(compile(content, str(file), "exec"), vars(module))
+    except BaseException as error:  # a contributor's file may raise anything
         del sys.modules[name]
-        raise EEBenchError(
-            f"{path} could not be read{_line_in(path, error)}: {type(error).__name__}: {error}"
-        ) from error
+        if not isinstance(error, (Exception, SystemExit)):
+            raise
+        raise EEBenchError(f"{path} could not be read{_line_in(file, error)}: {_one_line(error)}.") from error
     return module
 
 
-def _line_in(path: Path, error: Exception) -> str:
+def _line_in(file: Path, error: BaseException) -> str:
     """Which line of the file raised, where it can be told."""
-    if isinstance(error, SyntaxError):
-        return f" at line {error.lineno}"
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f" at line {lines[-1]}" if lines else ""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    if isinstance(error, SyntaxError) and error.filename == str(file):
+        lines.append(error.lineno)
+    return f" at line {lines[-1]}" if lines and lines[-1] else ""
+
+
+def _one_line(error: BaseException) -> str:
+    """The error as the end of a sentence: pydantic's, for one, go on for several lines."""
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    first = message.strip().partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -5,27 +5,30 @@ entropy:threshold=0.5,min_layer=4         one setting
 entropy:threshold=0.1..2.0/20             20 evenly spaced values, both ends included
 patience:patience=1..8                    whole numbers
 margin:threshold=[0.5,0.9]                a list
-./my_policy.py  ./my_policy.py:MyPolicy   a file, and a class in it
+./my_policy.py  ./my_policy.py:MyPolicy   a file, and a class in it; parameters follow as above
 all                                       every built-in policy
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from eebench.errors import EEBenchError, unknown
 from eebench.policy import ExitPolicy, field_extra
 from eebench.registry import builtin_policies, find_policy, load_policy_file
 
-_FILE = re.compile(r"(?P<path>.*?\.py)(?::(?P<cls>[A-Za-z_]\w*))?(?::(?P<params>.*=.*))?")
+_FILE = re.compile(r"(?P<path>.*?\.py)(?::(?P<cls>[^:=]+))?(?P<colon>:(?P<params>.*=.*)?)?")
+_COMMA = re.compile(r",(?![^\[]*\])")  # one outside brackets
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\s*=")
 _MOST_SETTINGS = 100_000
 
 
@@ -35,22 +38,23 @@ class PolicySpec:
 
     Attributes:
         text: as it was written.
-        values: parameter -> the values given for it.
+        values: parameter -> the values given for it, each one checked but as it was written.
     """
 
     text: str
     policy: type[ExitPolicy]
-    values: dict[str, list[Any]]
+    values: Mapping[str, Sequence[Any]]
 
     def settings(self, num_layers: int) -> list[ExitPolicy]:
         """Every setting that is meant on a model of `num_layers` layers.
 
         Raises:
-            EEBenchError: a layer is named that the model does not have.
+            EEBenchError: a layer is named that the model does not have, or no combination of the values can be.
         """
-        self._check_layers(num_layers)
-        sweeps = {name: sweep(num_layers) for name, sweep in self._default_sweeps().items()}
-        grid = {**sweeps, **self.values}
+        grid = {**self._default_sweeps(num_layers), **self.values}
+        count = math.prod(len(values) for values in grid.values())
+        if count > _MOST_SETTINGS:
+            raise EEBenchError(f"'{self.text}' means {count} settings; {_MOST_SETTINGS} are the most.")
         made: list[ExitPolicy] = []
         refused: EEBenchError | None = None
         for values in product(*grid.values()):
@@ -60,19 +64,21 @@ class PolicySpec:
                 refused = error
         if refused and not made:
             raise refused
+        self._check_layers(made, num_layers)
         return list(dict.fromkeys(made))
 
-    def _default_sweeps(self) -> dict[str, Any]:
+    def _default_sweeps(self, num_layers: int) -> dict[str, Sequence[Any]]:
         """The sweeps of a policy whose swept parameters nobody has given."""
-        sweeps = {name: field_extra(self.policy, name).get("sweep") for name in self.policy.model_fields}
-        swept = {name: sweep for name, sweep in sweeps.items() if sweep}
-        return {} if swept.keys() & self.values.keys() else swept
+        sweeps = default_sweeps(self.policy, num_layers)
+        return {} if sweeps.keys() & self.values.keys() else sweeps
 
-    def _check_layers(self, num_layers: int) -> None:
-        for name, values in self.values.items():
-            too_deep = [value for value in values if field_extra(self.policy, name).get("layer") and value > num_layers]
-            if too_deep:
-                raise EEBenchError(f"{self.text}: {name}={too_deep[0]}, but the model has {num_layers} layers.")
+    def _check_layers(self, settings: Iterable[ExitPolicy], num_layers: int) -> None:
+        layers = [name for name in self.values if field_extra(self.policy, name).get("layer")]
+        for name, setting in product(layers, settings):
+            if getattr(setting, name) > num_layers:
+                raise EEBenchError(
+                    f"'{self.text}': {name}={getattr(setting, name)}, but the model has {num_layers} layers."
+                )
 
 
 def parse_policies(values: Sequence[str]) -> list[PolicySpec]:
@@ -84,7 +90,9 @@ def parse_policies(values: Sequence[str]) -> list[PolicySpec]:
     texts = [text for value in values for text in _split(value)]
     if not texts:
         raise EEBenchError("no policy is named: give one, as in --policy entropy, or --policy all.")
-    return [spec for text in texts for spec in _parse(text)]
+    specs = [spec for text in texts for spec in _parse(text)]
+    _check_names(specs)
+    return specs
 
 
 def settings_for(specs: Iterable[PolicySpec], num_layers: int) -> list[ExitPolicy]:
@@ -92,12 +100,23 @@ def settings_for(specs: Iterable[PolicySpec], num_layers: int) -> list[ExitPolic
     return list(dict.fromkeys(setting for spec in specs for setting in spec.settings(num_layers)))
 
 
+def parameters(policy: type[ExitPolicy]) -> list[str]:
+    """The parameters a user may give, the policy's own first."""
+    typed = [name for name in policy.model_fields if not field_extra(policy, name).get("fitted")]
+    return sorted(typed, key=ExitPolicy.model_fields.__contains__)
+
+
+def default_sweeps(policy: type[ExitPolicy], num_layers: int) -> dict[str, Sequence[Any]]:
+    """Parameter -> the values it takes on a model of `num_layers` layers when the policy is named alone."""
+    sweeps = {name: field_extra(policy, name).get("sweep") for name in policy.model_fields}
+    return {name: sweep(num_layers) for name, sweep in sweeps.items() if sweep}
+
+
 def _split(value: str) -> list[str]:
     """Cut at commas outside brackets, except those before `parameter=`: these go on with the policy before them."""
-    pieces = re.split(r",(?![^\[]*\])", value)
     texts: list[str] = []
-    for piece in (piece.strip() for piece in pieces):
-        if texts and re.match(r"[A-Za-z_]\w*\s*=", piece):
+    for piece in (piece.strip() for piece in _COMMA.split(value)):
+        if texts and _ASSIGNMENT.match(piece):
             texts[-1] += f",{piece}"
         elif piece:
             texts.append(piece)
@@ -110,66 +129,89 @@ def _parse(text: str) -> Iterator[PolicySpec]:
         return
     file = _FILE.fullmatch(text)
     if file:
-        policy = load_policy_file(Path(file["path"]).expanduser(), file["cls"])
-        assignments = file["params"] or ""
+        policy = load_policy_file(file["path"], file["cls"])
+        colon, assignments = file["colon"], file["params"]
     else:
         name, colon, assignments = text.partition(":")
-        policy = find_policy(name)
-        if colon and not assignments:
-            raise EEBenchError(f"'{text}' ends in a colon: write {name}, or {name}:parameter=value.")
-    yield PolicySpec(text, policy, dict(_parameters(policy, assignments, text)))
+        if not colon and "=" in name:
+            raise EEBenchError(f"'{text}': parameters follow a policy and a colon, as in entropy:threshold=0.5.")
+        policy = find_policy(name.strip())
+    if colon and not assignments:
+        before = text.rstrip(":")
+        raise EEBenchError(f"'{text}' ends in a colon: write {before}, or {before}:parameter=value.")
+    yield PolicySpec(text, policy, dict(_parameters(policy, assignments or "", text)))
 
 
-def _parameters(policy: type[ExitPolicy], assignments: str, text: str) -> Iterator[tuple[str, list[Any]]]:
+def _check_names(specs: Sequence[PolicySpec]) -> None:
+    """Two policies of one name would be one on the board."""
+    first: dict[str, PolicySpec] = {}
+    for spec in specs:
+        other = first.setdefault(spec.policy.name, spec)
+        if other.policy is not spec.policy:
+            raise EEBenchError(
+                f"'{other.text}' and '{spec.text}' are two policies named {spec.policy.name}: rename one of them."
+            )
+
+
+def _parameters(policy: type[ExitPolicy], assignments: str, text: str) -> Iterator[tuple[str, Sequence[Any]]]:
     seen: set[str] = set()
-    for assignment in filter(None, re.split(r",(?![^\[]*\])", assignments)):
+    known = parameters(policy)
+    for assignment in filter(None, _COMMA.split(assignments)):
         name, equals, value = (part.strip() for part in assignment.partition("="))
         if not equals or not value:
             raise EEBenchError(f"'{text}': '{assignment}' is not parameter=value.")
-        typed = [known for known in policy.model_fields if not field_extra(policy, known).get("fitted")]
-        if name not in typed:
-            raise unknown(f"parameter of {policy.name}", name, typed, f"It takes {', '.join(typed)}.")
+        if name not in known:
+            raise unknown(f"parameter of {policy.name}", name, known, f"It takes {', '.join(known)}.")
         if name in seen:
             raise EEBenchError(f"'{text}' gives {name} twice: write a list, as in {name}=[1,2].")
         seen.add(name)
-        raw = list(_values(value, name, text))
-        yield name, [getattr(_make(policy, {name: one}, text, partial=True), name) for one in raw]
+        values = _values(value, f"'{text}': {name}={value}", name)
+        for one in values:
+            _check(policy, name, one, text)
+        yield name, values
 
 
-def _values(value: str, name: str, text: str) -> Iterable[Any]:
+# --- lists and sweeps --------------------------------------------------------------------------------------------
+
+
+def _values(value: str, where: str, name: str) -> Sequence[Any]:
     """The values of a list, a sweep or a single value, still as written."""
-    if value.startswith("[") or value.endswith("]"):
-        items = [item.strip() for item in value.strip("[]").split(",") if item.strip()]
-        if not (value.startswith("[") and value.endswith("]") and items):
-            raise EEBenchError(f"'{text}': {name}={value} is not a list of values, as in {name}=[1,2].")
+    if "[" in value or "]" in value:
+        items = [item.strip() for item in value[1:-1].split(",")]
+        if not re.fullmatch(r"\[[^\[\]]*\]", value) or not all(items):
+            raise EEBenchError(f"{where} is not a list of values, as in {name}=[1,2].")
         return items
     if ".." not in value:
         return [value]
     sweep = re.fullmatch(r"(?P<first>.+?)\.\.(?P<last>[^/]+)(?:/(?P<count>.*))?", value)
-    bounds = [_number(sweep[end]) for end in ("first", "last")] if sweep else [None]
-    if sweep is None or None in bounds:
-        raise EEBenchError(f"'{text}': {name}={value} is not a sweep, as in {name}=1..8 or {name}=0.1..2.0/20.")
-    return _sweep(bounds[0], bounds[1], sweep["count"], f"'{text}': {name}={value}")
-
-
-def _sweep(first: float | None, last: float | None, count: str | None, where: str) -> Sequence[Any]:
-    assert first is not None
-    assert last is not None
+    first, last = (_number(sweep[end]) for end in ("first", "last")) if sweep else (None, None)
+    if sweep is None or first is None or last is None:
+        raise EEBenchError(f"{where} is not a sweep, as in {name}=1..8 or {name}=0.1..2.0/20.")
     if first > last:
         raise EEBenchError(f"{where} is a sweep from the larger to the smaller value: turn it round.")
-    if count is None:
-        if not (float(first).is_integer() and float(last).is_integer()):
-            raise EEBenchError(f"{where} needs a number of values, as in {first}..{last}/20.")
-        values: Sequence[Any] = range(int(first), int(last) + 1)
-    elif not count.isdecimal() or int(count) < 1:
+    if sweep["count"] is None:
+        return _whole_numbers(first, last, where)
+    return _evenly_spaced(first, last, sweep["count"].strip(), where)
+
+
+def _whole_numbers(first: float, last: float, where: str) -> Sequence[int]:
+    if not (first.is_integer() and last.is_integer()):
+        raise EEBenchError(f"{where} needs a number of values, as in {first:g}..{last:g}/20.")
+    _check_count(int(last) - int(first) + 1, where)
+    return range(int(first), int(last) + 1)
+
+
+def _evenly_spaced(first: float, last: float, count: str, where: str) -> Sequence[float]:
+    if not re.fullmatch("0*[1-9][0-9]{0,99}", count):
         raise EEBenchError(f"{where} is an empty sweep: the number of values after / must be 1 or more.")
-    elif int(count) <= _MOST_SETTINGS:
-        values = [float(f"{value:.6g}") for value in np.linspace(first, last, int(count))]
-    else:
-        values = range(int(count))
-    if len(values) > _MOST_SETTINGS:
-        raise EEBenchError(f"{where} means {len(values)} values; {_MOST_SETTINGS} are the most.")
-    return values
+    _check_count(int(count), where)
+    values = [float(f"{value:.6g}") for value in np.linspace(first, last, int(count))]
+    return values if len(values) == 1 else [first, *values[1:-1], last]  # the ends exactly as written
+
+
+def _check_count(count: int, where: str) -> None:
+    if count > _MOST_SETTINGS:
+        raise EEBenchError(f"{where} means {count} values; {_MOST_SETTINGS} are the most.")
 
 
 def _number(text: str) -> float | None:
@@ -177,29 +219,54 @@ def _number(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    return number if np.isfinite(number) else None
+    return number if math.isfinite(number) else None
 
 
-def _make(policy: type[ExitPolicy], values: dict[str, Any], text: str, partial: bool = False) -> ExitPolicy:
-    """A setting, or for `partial` one whose other parameters do not matter, checked.
+# --- what can be wrong with a value, in words --------------------------------------------------------------------
 
-    Raises:
-        EEBenchError: what pydantic finds wrong, as a sentence.
-    """
+_SHOULD_BE = {
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+    "greater_than_equal": "{ge} or more",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "{le} or less",
+    "less_than": "less than {lt}",
+    "literal_error": "{expected}",
+}
+"""pydantic's type of error -> what a value should be, with the bounds of the error's context."""
+
+
+def _check(policy: type[ExitPolicy], name: str, value: Any, text: str) -> None:
+    """Check one value by itself; whether it goes with the others is seen when a setting is made."""
+    try:
+        policy.model_validate({name: value})
+    except ValidationError as error:
+        for wrong in error.errors():
+            if wrong["loc"][:1] == (name,):
+                raise _refusal(wrong, value, text) from None
+
+
+def _make(policy: type[ExitPolicy], values: Mapping[str, Any], text: str) -> ExitPolicy:
     try:
         return policy.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"] and partial:  # only wrong together with the defaults of the others
-            return policy.model_construct(**_coerced(policy, values))
-        name = str(first["loc"][0]) if first["loc"] else ""
-        wrong = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        if name:
-            raise EEBenchError(f"'{text}': {name}={values.get(name)} should be {wrong}.") from None
-        raise EEBenchError(f"'{text}': {wrong}.") from None
+        wrong = error.errors()[0]
+        raise _refusal(wrong, values.get(str(wrong["loc"][0])) if wrong["loc"] else None, text) from None
 
 
-def _coerced(policy: type[ExitPolicy], values: dict[str, Any]) -> dict[str, Any]:
-    """Single values as their types, without the check of them together."""
-    types: dict[str, Any] = {name: policy.model_fields[name].annotation for name in values}
-    return {name: TypeAdapter(types[name]).validate_python(value) for name, value in values.items()}
+def _refusal(wrong: ErrorDetails, value: Any, text: str) -> EEBenchError:
+    """What pydantic finds wrong, as a sentence."""
+    name = str(wrong["loc"][0]) if wrong["loc"] else ""
+    if wrong["type"] == "missing":
+        return EEBenchError(f"'{text}': {name} is missing, write {name}=value.")
+    context = {key: f"{bound:g}" if isinstance(bound, float) else bound for key, bound in wrong.get("ctx", {}).items()}
+    if wrong["type"] in _SHOULD_BE:
+        return EEBenchError(f"'{text}': {name}={value} should be {_SHOULD_BE[wrong['type']].format(**context)}.")
+    message = wrong["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return EEBenchError(f"'{text}': {name}={value}: {message}." if name else f"'{text}': {message}.")

@@ -24,7 +24,7 @@ class Document:
     id: int
     hash: str
 
-    @property
+    @cached_property
     def part(self) -> Part:
         """Half of all documents calibrate, half are reported; which is which depends on the content alone."""
         digest = hashlib.sha256(f"eebench-split:{self.hash}".encode()).digest()

@@ -19,4 +19,4 @@ class Decay(ExitPolicy):
 
     def stops(self, layer: LayerView) -> Bools:
         asked = 0.9 * self.threshold + 0.1 * np.exp(-self.temperature * layer.position / layer.length)
-        return layer.top2_margin >= np.clip(asked, 0.0, 1.0)
+        return layer.top2_margin >= asked

@@ -7,14 +7,14 @@ import numpy as np
 from eebench.errors import EEBenchError
 from eebench.policy import Bools, ExitPolicy, Floats, Hindsight, LayerView, fitted, swept
 
-STATISTICS = ("max_prob", "top2_margin", "entropy", "state_cosine")
+STATISTICS = ("max_prob", "entropy", "state_cosine")  # few: a fourth is overfitted on some hundred positions
 MOST_POSITIONS = 20_000
 
 
 class Gate(ExitPolicy):
     """Stop once a logistic regression on the statistics of the layer says that the prediction is the final one."""
 
-    formula = "P(top-1 at k = final top-1 | max_prob, margin, entropy, state cosine at k) >= threshold"
+    formula = "P(top-1 at k = final top-1 | max_prob, entropy, state cosine at k) >= threshold"
     source = "after AdaInfer (Fan et al. 2024, arXiv 2403.02181) and CALM's classifier (arXiv 2207.07061)"
     learns = True
 
@@ -28,12 +28,12 @@ class Gate(ExitPolicy):
             raise EEBenchError("the gate learns from calibration documents first: use it in `eebench run`.")
         *weights, intercept = self.weights[layer.index - 1]
         score = intercept + sum(w * getattr(layer, name) for w, name in zip(weights, STATISTICS, strict=True))
-        stops: Bools = 1 / (1 + np.exp(-score)) >= self.threshold
+        stops: Bools = 0.5 + 0.5 * np.tanh(score / 2) >= self.threshold  # the logistic function, never overflowing
         return stops
 
     def fit(self, calibration: Hindsight) -> Self:
         top1 = calibration.all_layers("top1")  # [layers, positions]
-        every = -(-top1.shape[1] // MOST_POSITIONS)
+        every = 1 + top1.shape[1] // MOST_POSITIONS
         statistics = np.stack([calibration.all_layers(name)[:, ::every] for name in STATISTICS], axis=-1)
         is_final = (top1 == top1[-1])[:, ::every]
         weights = [_fit_layer(x, y) for x, y in zip(statistics, is_final, strict=True)]

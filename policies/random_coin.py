@@ -1,5 +1,7 @@
 """Toss a coin."""
 
+from pydantic import Field
+
 from eebench.policy import Bools, ExitPolicy, LayerView, linear, swept
 
 
@@ -11,7 +13,8 @@ class Random(ExitPolicy):
     source = "control: what a policy must beat to have any skill"
 
     p: float = swept(0.5, over=linear(0.1, 0.9, 9), description="probability of stopping at once", ge=0, le=1)
-    seed: int = 0
+    seed: int = Field(0, description="another seed is another toss of all coins")
 
     def stops(self, layer: LayerView) -> Bools:
-        return layer.none() if layer.previous else layer.uniform(self.seed) < self.p
+        first_look = layer.previous is None
+        return layer.uniform(self.seed) < self.p if first_look else layer.none()

@@ -1,84 +1,180 @@
-"""`eebench policies`: what can stop a model."""
+"""`eebench policies`: what can be measured, and how each policy decides."""
 
 from __future__ import annotations
 
 import inspect
-import re
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args, get_origin
 
 import click
 from pydantic.fields import FieldInfo
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from eebench.policy import ExitPolicy, field_extra
 from eebench.registry import builtin_policies
-from eebench.spec import PolicySpec, parse_policies
+from eebench.spec import PolicySpec, default_sweeps, parameters, parse_policies
 
-EXAMPLE_LAYERS = 32
+_LAYERS = 32
+"""Some default sweeps depend on the model's depth: this one stands for the example."""
+
+_FILE_WIDTH = 120
+"""Characters in a line that does not go to a terminal."""
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def policies(ctx: click.Context) -> None:
-    """List built-in policies; `show NAME` describes one, also one in a file."""
-    if ctx.invoked_subcommand:
-        return
-    table = Table("policy", "kind", "stops at layer k when", "settings", box=None, pad_edge=False)
+    """List the policies; `show NAME` describes one, also one in a file: `show ./my_policy.py`."""
+    if not ctx.invoked_subcommand:
+        print_list(_console())
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(width=_FILE_WIDTH, highlight=False)
+
+
+def print_list(console: Console) -> None:
+    """All built-in policies, one to a row."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, ratio in (("policy", None), ("kind", None), ("stops at layer k when", 3), ("parameters", 2)):
+        table.add_column(heading, ratio=ratio, no_wrap=ratio is None)
+    table.add_column("settings", justify="right")
     for name, policy in builtin_policies().items():
-        settings = len(PolicySpec(name, policy, {}).settings(EXAMPLE_LAYERS))
-        table.add_row(name, policy.kind, policy.formula, str(settings))
-    Console().print(table)
-    click.echo(f"\nsettings: the default sweep on a model of {EXAMPLE_LAYERS} layers.")
-    click.echo("A policy of your own is a file: eebench run -p ./my_policy.py")
+        style = "" if policy.kind == "policy" else "dim"
+        cells = (name, policy.kind, policy.formula, _swept_in_short(policy), str(_count_settings(policy)))
+        table.add_row(*map(Text, cells), style=style)
+    console.print(table)
+    console.print(
+        Text(
+            f"\nsettings: the default sweep, on a model of {_LAYERS} layers; (n): how many values of a parameter are in "
+            f"it. Every policy also takes min_layer and every. `eebench policies show NAME` says more; a policy of "
+            f"your own is a file, as in `eebench run -p ./my_policy.py`."
+        )
+    )
+
+
+def _own_parameters(policy: type[ExitPolicy]) -> list[str]:
+    return [name for name in parameters(policy) if name not in ExitPolicy.model_fields]
+
+
+def _swept_in_short(policy: type[ExitPolicy]) -> str:
+    sweeps = default_sweeps(policy, _LAYERS)
+    sizes = {name: f" ({len(values)})" for name, values in sweeps.items()}
+    return ", ".join(name + sizes.get(name, "") for name in _own_parameters(policy))
+
+
+def _count_settings(policy: type[ExitPolicy]) -> int:
+    return len(PolicySpec(policy.name, policy, {}).settings(_LAYERS))
 
 
 @policies.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Describe a policy: its rule, source, parameters and default sweep. NAME may be a file."""
-    (spec, *_others) = parse_policies([name])
+    """Describe a policy: its rule, its parameters with their default sweeps, and its source."""
+    console = _console()
+    for number, spec in enumerate(parse_policies([name])):
+        if number:
+            console.print()
+        _describe(spec, console)
+
+
+def _describe(spec: PolicySpec, console: Console) -> None:
     policy = spec.policy
-    click.echo(f"{policy.name} ({policy.kind})\n")
-    click.echo(f"{inspect.cleandoc(policy.__doc__ or '')}\n")
-    click.echo(f"stops at layer k when  {policy.formula or 'its file says'}")
-    click.echo(f"source                 {policy.source or 'not given'}")
-    click.echo(f"defined in             {inspect.getfile(policy)}\n")
-    click.echo("parameters")
-    for parameter, field in policy.model_fields.items():
-        click.echo(f"  {parameter:<12} {_describe(policy, parameter, field)}")
-    settings = spec.settings(EXAMPLE_LAYERS)
-    click.echo(f"\n{len(settings)} settings on a model of {EXAMPLE_LAYERS} layers:")
-    for setting in settings:
-        click.echo(f"  {setting.setting()}")
+    console.print(Text(f"{policy.name} ({policy.kind})", "bold"))
+    if policy.__doc__:
+        console.print(Text(inspect.cleandoc(policy.__doc__)))
+    console.print()
+    facts = _two_columns()
+    for fact, value in _facts(policy):
+        facts.add_row(Text(fact), Text(value))
+    console.print(facts)
+    console.print(Text("\nparameters", "bold"))
+    console.print(_parameter_table(policy))
+    console.print(Text("\nexample", "bold"))
+    console.print(Text(f"  {_example(spec)}"), soft_wrap=True)
 
 
-def _describe(policy: type[ExitPolicy], parameter: str, field: FieldInfo) -> str:
-    """Type, bounds, default, meaning and default sweep of a parameter, in one line."""
-    extra = field_extra(policy, parameter)
-    if extra.get("fitted"):
-        return f"fitted on calibration documents: {field.description}"
-    sweep = extra.get("sweep")
-    swept = f"; swept over {_values(sweep(EXAMPLE_LAYERS))}" if sweep else ""
-    kind = "layer" if extra.get("layer") else {int: "whole number", float: "number", bool: "true or false"}.get(
-        _plain_type(field), "value"
-    )  # fmt: skip
-    description = f", {field.description}" if field.description else ""
-    return f"{kind}{_bounds(field)}, default {str(field.default).lower()}{description}{swept}"
+def _two_columns() -> Table:
+    """Name and description, the second wrapped beside the first."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
 
 
-def _plain_type(field: FieldInfo) -> Any:
-    return field.annotation
+def _facts(policy: type[ExitPolicy]) -> Iterator[tuple[str, str]]:
+    yield "stops at k when", policy.formula or "its file says"
+    yield "source", policy.source or "its file does not say"
+    yield "default sweep", f"{_count_settings(policy)} settings on a model of {_LAYERS} layers"
+    yield "defined in", inspect.getfile(policy)
+
+
+def _parameter_table(policy: type[ExitPolicy]) -> Table:
+    table = _two_columns()
+    sweeps = default_sweeps(policy, _LAYERS)
+    learned = [name for name in policy.model_fields if field_extra(policy, name).get("fitted")]
+    for name in [*parameters(policy), *learned]:
+        table.add_row(Text(f"  {name}"), Text(_described(policy, name, name in learned)))
+        if name in sweeps:
+            table.add_row("", Text(f"sweep: {_values(sweeps[name])}", "dim"))
+    return table
+
+
+def _described(policy: type[ExitPolicy], name: str, learned: bool) -> str:
+    field = policy.model_fields[name]
+    if learned:
+        facts = "learned from calibration documents"
+    else:
+        bounds = _bounds(field)
+        default = "to be given" if field.is_required() else f"default {_value(field.default)}"
+        facts = f"{_kind(policy, name)}{', ' + bounds if bounds else ''}; {default}"
+    return f"{facts}: {field.description}" if field.description else facts
+
+
+def _kind(policy: type[ExitPolicy], name: str) -> str:
+    """The type of a parameter, in plain words."""
+    annotation = policy.model_fields[name].annotation
+    if field_extra(policy, name).get("layer"):
+        return "a layer"
+    if get_origin(annotation) is Literal:
+        return f"one of {', '.join(map(_value, get_args(annotation)))}"
+    words: dict[Any, str] = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
+    return words.get(annotation) or getattr(annotation, "__name__", str(annotation))
 
 
 def _bounds(field: FieldInfo) -> str:
-    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    bounds = [
-        f"{words[name]} {getattr(bound, name)}" for bound in field.metadata for name in words if hasattr(bound, name)
-    ]
-    return f" {' and '.join(bounds)}" if bounds else ""
+    """What a value may be at most and at least, in plain words."""
+    bound = {key: value for rule in field.metadata for key, value in vars_of(rule).items()}
+    if "ge" in bound and "le" in bound:
+        return f"{_value(bound['ge'])} to {_value(bound['le'])}"
+    words = {"ge": "{} or more", "gt": "more than {}", "le": "{} or less", "lt": "less than {}"}
+    return " and ".join(text.format(_value(bound[key])) for key, text in words.items() if key in bound)
 
 
-def _values(values: Any) -> str:
-    shown = ", ".join(str(value) for value in values)
-    return re.sub(r"^((?:[^,]+, ){4}).*, ([^,]+)$", r"\1..., \2", shown) if len(values) > 6 else shown
+def vars_of(rule: object) -> dict[str, Any]:
+    """The bounds in one piece of a field's metadata."""
+    return {key: getattr(rule, key) for key in ("ge", "gt", "le", "lt") if hasattr(rule, key)}
+
+
+def _values(values: Sequence[Any]) -> str:
+    """The values of a sweep; a range where they are whole numbers without a gap."""
+    listed = list(values)
+    if len(listed) > 2 and listed == list(range(listed[0], listed[0] + len(listed))):
+        return f"{listed[0]}..{listed[-1]}"
+    return ", ".join(map(_value, listed))
+
+
+def _value(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _example(spec: PolicySpec) -> str:
+    """A command line with the defaults of the swept parameters."""
+    if spec.values:
+        return f"eebench run --policy {spec.text}"
+    fields = spec.policy.model_fields
+    swept = [f"{name}={_value(fields[name].default)}" for name in default_sweeps(spec.policy, _LAYERS)]
+    return f"eebench run --policy {spec.text}{':' if swept else ''}{','.join(swept)}"
