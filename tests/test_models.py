@@ -70,7 +70,10 @@ class TestNames:
     def test_a_pulled_alias_is_its_folder(self, no_hub: None) -> None:
         pulled = save_small_model(models_dir() / "smollm2-135m")
         source = resolve("smollm2-135m")
-        assert (source.model_id, source.path) == ("HuggingFaceTB/SmolLM2-135M-Instruct", pulled)
+        assert (source.model_id, source.path) == (
+            "HuggingFaceTB/SmolLM2-135M-Instruct (Q4_1, dequantised to float32)",
+            pulled,
+        )
 
     def test_a_pulled_copy_is_not_taken_for_another_revision(self, no_hub: None) -> None:
         save_small_model(models_dir() / "smollm2-135m")
