@@ -28,7 +28,7 @@ from benchmarks.trace_once import PLAIN
 @click.option("--skip-plain", is_flag=True, help="Only EEBench's side.")
 def main(model: str, task: str, limit: int, batch_size: int, datasets_dir: str, skip_plain: bool) -> None:
     """Print the peak memory of both sides."""
-    from eebench.weights import local_copy
+    from eebench.cache import local_copy
 
     ours = [sys.executable, "-c", "from eebench.cli import main; main()", "run", "--no-cache", "--quiet"]
     ours += ["--models", model, "--tasks", task, "--limit", str(limit)]

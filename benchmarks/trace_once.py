@@ -45,7 +45,7 @@ print(evaluate(lm, {"tasks": {loaded.name: loaded.task}}, limit=options.limit, b
 @click.option("--datasets-dir", default="", help="Data sets in the hub's layout.")
 def main(model: str, task: str, limit: int, rounds: int, batch_size: int, datasets_dir: str) -> None:
     """Print seconds of each round, medians, and their ratio."""
-    from eebench.weights import local_copy
+    from eebench.cache import local_copy
 
     weights = str(local_copy(model) or model)
     plain = [sys.executable, "-c", PLAIN, weights, task, str(limit), str(batch_size), datasets_dir]

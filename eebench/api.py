@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from eebench.board import RankBy
+from eebench.cache import traces_dir
 from eebench.harness import TaskOptions, load_tasks
 from eebench.own_tasks import OWN_TASKS
 from eebench.progress import Progress
@@ -27,7 +28,6 @@ from eebench.run import (
 )
 from eebench.spec import parse_policies
 from eebench.trace_cache import TraceCache
-from eebench.weights import traces_dir
 
 Names = str | Sequence[str]
 

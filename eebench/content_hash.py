@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from eebench.cache import cache_dir
 from eebench.trace_cache import write_whole
-from eebench.weights import cache_dir
 
 CONTENT = ("*.safetensors", "*.gguf", "*.json", "*.jinja", "*.model", "*.txt")
 """Files of a folder that make its model what it is."""

@@ -13,11 +13,11 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+from eebench.cache import local_copy
 from eebench.catalogue import catalogue
 from eebench.content_hash import content_hash
 from eebench.errors import EEBenchError, unknown
 from eebench.hub import go_offline, reachable
-from eebench.weights import local_copy
 
 DTYPES = ("float32", "bfloat16", "float16")
 DIGITS_APART = ("smollm", "starcoder", "refact", "command-r")

@@ -40,8 +40,7 @@ def find_policy(name: str) -> type[ExitPolicy]:
     try:
         return builtin_policies()[name]
     except KeyError:
-        names = ", ".join(builtin_policies())
-        hint = f"There are {names}; a file of your own is written ./my_policy.py."
+        hint = "See `eebench policies`; a file of your own is written ./my_policy.py."
         raise unknown("policy", name, builtin_policies(), hint) from None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from eebench.cache import traces_dir
 from eebench.cost import CostModel, cost_model
 from eebench.fitting import fit_all
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
@@ -21,7 +22,6 @@ from eebench.statistics import fingerprint
 from eebench.trace_cache import DamagedTrace, TraceCache, TraceKey, shard_digest
 from eebench.traces import Trace, concatenate
 from eebench.tracing import EncodedDocument, trace_documents
-from eebench.weights import traces_dir
 
 if TYPE_CHECKING:
     from eebench.blocks import LayerReader

@@ -26,7 +26,7 @@ from eebench.errors import EEBenchError, unknown
 from eebench.policy import ExitPolicy, field_extra
 from eebench.registry import builtin_policies, find_policy, load_policy_file
 
-_FILE = re.compile(r"(?P<path>.*?\.py)(?::(?P<cls>[^:=]+))?(?P<colon>:(?P<params>.*=.*)?)?")
+_FILE = re.compile(r"(?P<path>.*?\.py)(?::(?P<cls>[^:=]+))?(?P<colon>:(?P<params>.*))?")
 _COMMA = re.compile(r",(?![^\[]*\])")  # one outside brackets
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\s*=")
 _MOST_SETTINGS = 100_000
@@ -62,8 +62,8 @@ class PolicySpec:
                 made.append(_make(self.policy, dict(zip(grid, values, strict=True)), self.text))
             except EEBenchError as error:  # of a grid, combinations that cannot be are left out
                 refused = error
-        if refused and not made:
-            raise refused
+        if not made:
+            raise refused or EEBenchError(f"'{self.text}' means no setting: a default sweep of it is empty.")
         self._check_layers(made, num_layers)
         return list(dict.fromkeys(made))
 
@@ -133,6 +133,10 @@ def _parse(text: str) -> Iterator[PolicySpec]:
         colon, assignments = file["colon"], file["params"]
     else:
         name, colon, assignments = text.partition(":")
+        if name == "all":
+            raise EEBenchError(f"'{text}': all takes no parameters; give them to policies by name.")
+        if _number(text) is not None:
+            raise EEBenchError(f"'{text}' is no policy: several values are a list, as in threshold=[0.1,0.5].")
         if not colon and "=" in name:
             raise EEBenchError(f"'{text}': parameters follow a policy and a colon, as in entropy:threshold=0.5.")
         policy = find_policy(name.strip())
@@ -160,6 +164,8 @@ def _parameters(policy: type[ExitPolicy], assignments: str, text: str) -> Iterat
         name, equals, value = (part.strip() for part in assignment.partition("="))
         if not equals or not value:
             raise EEBenchError(f"'{text}': '{assignment}' is not parameter=value.")
+        if name in policy.model_fields and name not in known:
+            raise EEBenchError(f"'{text}': {name} is learned from calibration documents and cannot be given.")
         if name not in known:
             raise unknown(f"parameter of {policy.name}", name, known, f"It takes {', '.join(known)}.")
         if name in seen:
@@ -203,7 +209,7 @@ def _whole_numbers(first: float, last: float, where: str) -> Sequence[int]:
 
 def _evenly_spaced(first: float, last: float, count: str, where: str) -> Sequence[float]:
     if not re.fullmatch("0*[1-9][0-9]{0,99}", count):
-        raise EEBenchError(f"{where} is an empty sweep: the number of values after / must be 1 or more.")
+        raise EEBenchError(f"{where} is no sweep: the number of values after / should be a whole number, 1 or more.")
     _check_count(int(count), where)
     values = [float(f"{value:.6g}") for value in np.linspace(first, last, int(count))]
     return values if len(values) == 1 else [first, *values[1:-1], last]  # the ends exactly as written

@@ -7,7 +7,6 @@ that transformers loads in a second. A converted folder is whole or not there.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -17,32 +16,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import platformdirs
-
+from eebench.cache import local_copy, models_dir
 from eebench.catalogue import Wheel, catalogue
 from eebench.errors import EEBenchError, unknown
 from eebench.progress import Progress, Silent
-
-
-def cache_dir() -> Path:
-    """Where traces and converted weights are kept: `EEBENCH_CACHE`, or the user's cache folder."""
-    return Path(os.environ.get("EEBENCH_CACHE") or platformdirs.user_cache_dir("eebench", appauthor=False)).expanduser()
-
-
-def traces_dir() -> Path:
-    """Where traces are cached."""
-    return cache_dir() / "traces"
-
-
-def models_dir() -> Path:
-    """Where converted weights are kept."""
-    return cache_dir() / "models"
-
-
-def local_copy(alias: str) -> Path | None:
-    """The converted folder of a catalogue model, if it has been pulled."""
-    folder = models_dir() / alias
-    return folder if (folder / "config.json").is_file() else None
 
 
 def pull(alias: str, progress: Progress | None = None, *, force: bool = False) -> Path:

@@ -51,4 +51,4 @@ def _fit_layer(statistics: Floats, is_final: Bools) -> tuple[float, ...]:
     model = LogisticRegression().fit((statistics - mean) / scale, is_final)
     weights = model.coef_[0] / scale
     intercept = model.intercept_[0] - float(weights @ mean)
-    return tuple(float(f"{value:.6g}") for value in (*weights, intercept))
+    return tuple(float(f"{value:.9g}") for value in (*weights, intercept))

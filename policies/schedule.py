@@ -24,5 +24,5 @@ class Schedule(ExitPolicy):
         return self
 
     def stops(self, layer: LayerView) -> Bools:
-        way = layer.position / np.maximum(layer.length - 1, 1)
-        return layer.index >= self.first + (self.last - self.first) * way
+        steps = np.maximum(layer.length - 1, 1)
+        return layer.index >= self.first + (self.last - self.first) * layer.position / steps  # whole depths stay whole

@@ -30,7 +30,7 @@ def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """The real weights of SmolLM2-135M-Instruct, as `eebench models pull smollm2-135m` leaves them."""
-    from eebench.weights import local_copy
+    from eebench.cache import local_copy
 
     folder = local_copy("smollm2-135m")
     if folder is None:

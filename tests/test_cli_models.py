@@ -7,9 +7,9 @@ import sys
 
 from click.testing import CliRunner, Result
 
+from eebench.cache import models_dir
 from eebench.catalogue import catalogue
 from eebench.cli import main
-from eebench.weights import models_dir
 
 
 def models(*arguments: str) -> Result:

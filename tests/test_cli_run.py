@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eebench import tracing
+from eebench.cache import traces_dir
 from eebench.cli import main
 from eebench.run import SHARD_DOCUMENTS
-from eebench.weights import traces_dir
 from tests.small_models import save_small_model
 
 TASK = ("-t", "eebench_agreement", "--limit", "12")

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner, Result
 
+from eebench.cache import traces_dir
 from eebench.cli import main
 from eebench.trace_cache import TraceCache
-from eebench.weights import traces_dir
 from tests.test_trace_cache import KEY, SHARD, a_trace
 
 

@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 
 from eebench import content_hash as hashing
 from eebench import models
+from eebench.cache import models_dir
 from eebench.content_hash import content_hash
 from eebench.errors import EEBenchError
 from eebench.models import choose_device, load_model, resolve
-from eebench.weights import models_dir
 from tests.small_models import FAMILIES, save_small_model, small_model, small_tokenizer
 from tests.tiny_gguf import write_tiny_gguf
 

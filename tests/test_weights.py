@@ -15,10 +15,11 @@ import pytest
 import torch
 
 from eebench import weights
+from eebench.cache import local_copy, models_dir
 from eebench.catalogue import CatalogueEntry, Wheel
 from eebench.errors import EEBenchError
 from eebench.models import load_gguf, load_model
-from eebench.weights import local_copy, models_dir, pull
+from eebench.weights import pull
 from tests.tiny_gguf import write_tiny_gguf
 
 torch.set_num_threads(1)

@@ -6,9 +6,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from eebench.cache import local_copy
 from eebench.catalogue import CatalogueEntry, catalogue
 from eebench.errors import unknown
-from eebench.weights import local_copy
 
 
 @click.group(invoke_without_command=True)

@@ -49,8 +49,8 @@ def print_list(console: Console) -> None:
     console.print(table)
     console.print(
         Text(
-            f"\nsettings: the default sweep, on a model of {_LAYERS} layers; (n): how many values of a parameter are in "
-            f"it. Every policy also takes min_layer and every. `eebench policies show NAME` says more; a policy of "
+            f"\nsettings: the default sweep, on a model of {_LAYERS} layers; (n): how many values of a parameter are "
+            f"in it. Every policy also takes min_layer and every. `eebench policies show NAME` says more; a policy of "
             f"your own is a file, as in `eebench run -p ./my_policy.py`."
         )
     )
@@ -108,7 +108,8 @@ def _two_columns() -> Table:
 def _facts(policy: type[ExitPolicy]) -> Iterator[tuple[str, str]]:
     yield "stops at k when", policy.formula or "its file says"
     yield "source", policy.source or "its file does not say"
-    yield "default sweep", f"{_count_settings(policy)} settings on a model of {_LAYERS} layers"
+    count = _count_settings(policy)
+    yield "default sweep", f"{count} setting{'s' * (count != 1)} on a model of {_LAYERS} layers"
     yield "defined in", inspect.getfile(policy)
 
 
@@ -142,19 +143,19 @@ def _kind(policy: type[ExitPolicy], name: str) -> str:
     if get_origin(annotation) is Literal:
         return f"one of {', '.join(map(_value, get_args(annotation)))}"
     words: dict[Any, str] = {float: "a number", int: "a whole number", bool: "true or false", str: "a word"}
-    return words.get(annotation) or getattr(annotation, "__name__", str(annotation))
+    return words.get(annotation) or str(getattr(annotation, "__name__", annotation))
 
 
 def _bounds(field: FieldInfo) -> str:
     """What a value may be at most and at least, in plain words."""
-    bound = {key: value for rule in field.metadata for key, value in vars_of(rule).items()}
+    bound = {key: value for rule in field.metadata for key, value in _bounds_in(rule).items()}
     if "ge" in bound and "le" in bound:
         return f"{_value(bound['ge'])} to {_value(bound['le'])}"
     words = {"ge": "{} or more", "gt": "more than {}", "le": "{} or less", "lt": "less than {}"}
     return " and ".join(text.format(_value(bound[key])) for key, text in words.items() if key in bound)
 
 
-def vars_of(rule: object) -> dict[str, Any]:
+def _bounds_in(rule: object) -> dict[str, Any]:
     """The bounds in one piece of a field's metadata."""
     return {key: getattr(rule, key) for key in ("ge", "gt", "le", "lt") if hasattr(rule, key)}
 
@@ -162,7 +163,8 @@ def vars_of(rule: object) -> dict[str, Any]:
 def _values(values: Sequence[Any]) -> str:
     """The values of a sweep; a range where they are whole numbers without a gap."""
     listed = list(values)
-    if len(listed) > 2 and listed == list(range(listed[0], listed[0] + len(listed))):
+    whole = len(listed) > 2 and all(type(value) is int for value in listed)
+    if whole and listed == list(range(listed[0], listed[-1] + 1)):
         return f"{listed[0]}..{listed[-1]}"
     return ", ".join(map(_value, listed))
 
@@ -172,9 +174,9 @@ def _value(value: Any) -> str:
 
 
 def _example(spec: PolicySpec) -> str:
-    """A command line with the defaults of the swept parameters."""
+    """A command line with one setting, from the middle of the default sweep."""
     if spec.values:
         return f"eebench run --policy {spec.text}"
-    fields = spec.policy.model_fields
-    swept = [f"{name}={_value(fields[name].default)}" for name in default_sweeps(spec.policy, _LAYERS)]
-    return f"eebench run --policy {spec.text}{':' if swept else ''}{','.join(swept)}"
+    settings = spec.settings(_LAYERS)
+    _name, colon, assignments = settings[len(settings) // 2].setting().partition(":")
+    return f"eebench run --policy {spec.text}{colon}{assignments}"

@@ -10,9 +10,9 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from eebench.cache import traces_dir
 from eebench.errors import EEBenchError, unknown
 from eebench.trace_cache import CachedTrace, TraceCache
-from eebench.weights import traces_dir
 
 
 @click.group(invoke_without_command=True)
