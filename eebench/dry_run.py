@@ -83,7 +83,8 @@ def _skeleton(source: ModelSource) -> tuple[Any, Encoder]:
 def _estimate(plan: RunPlan, task: LoadedTask, encoder: Encoder, costs: CostModel) -> Estimate:
     documents = encoder.encode(task.requests(plan.task_options, encoder))
     trees = [PrefixTree(shard) for shard in cut_into_shards(documents)]
-    lengths = [len(sequence) for sequence in chain.from_iterable(tree.sequences for tree in trees)]
+    sequences = chain.from_iterable(tree.sequences for tree in trees)
+    lengths = [len(source) + len(tokens) for source, tokens in sequences]
     prefixes = sum(len(tree.scored) for tree in trees)
     attended = sum(length * (length + 1) / 2 for length in lengths)
     return Estimate(

@@ -104,7 +104,9 @@ def _run_module(name: str, path: str, file: Path, content: bytes) -> ModuleType:
     module.__file__ = str(file)
     sys.modules[name] = module  # pydantic looks up annotations in the module by its name
     try:
-        exec(compile(content, str(file), "exec"), vars(module))
+        exec(compile(content, str(file), "exec", dont_inherit=True), vars(module))
+        for policy in _policies_in(module):
+            policy.model_rebuild()  # raises where a postponed annotation names nothing
     except BaseException as error:  # a contributor's file may raise anything
         del sys.modules[name]
         if not isinstance(error, (Exception, SystemExit)):

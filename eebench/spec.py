@@ -133,17 +133,22 @@ def _parse(text: str) -> Iterator[PolicySpec]:
         colon, assignments = file["colon"], file["params"]
     else:
         name, colon, assignments = text.partition(":")
-        if name == "all":
-            raise EEBenchError(f"'{text}': all takes no parameters; give them to policies by name.")
-        if _number(text) is not None:
-            raise EEBenchError(f"'{text}' is no policy: several values are a list, as in threshold=[0.1,0.5].")
-        if not colon and "=" in name:
-            raise EEBenchError(f"'{text}': parameters follow a policy and a colon, as in entropy:threshold=0.5.")
-        policy = find_policy(name.strip())
+        policy = _builtin(name.strip(), text)
     if colon and not assignments:
         before = text.rstrip(":")
         raise EEBenchError(f"'{text}' ends in a colon: write {before}, or {before}:parameter=value.")
     yield PolicySpec(text, policy, dict(_parameters(policy, assignments or "", text)))
+
+
+def _builtin(name: str, text: str) -> type[ExitPolicy]:
+    """The built-in policy that `text` begins with, or what is likely meant where there is none."""
+    if name == "all":
+        raise EEBenchError(f"'{text}': all takes no parameters; give them to policies by name.")
+    if _number(name) is not None:
+        raise EEBenchError(f"'{text}' is no policy: several values are a list, as in threshold=[0.1,0.5].")
+    if "=" in name:
+        raise EEBenchError(f"'{text}': parameters follow a policy and a colon, as in entropy:threshold=0.5.")
+    return find_policy(name)
 
 
 def _check_names(specs: Sequence[PolicySpec]) -> None:
@@ -162,7 +167,7 @@ def _parameters(policy: type[ExitPolicy], assignments: str, text: str) -> Iterat
     known = parameters(policy)
     for assignment in filter(None, _COMMA.split(assignments)):
         name, equals, value = (part.strip() for part in assignment.partition("="))
-        if not equals or not value:
+        if not (name and equals and value):
             raise EEBenchError(f"'{text}': '{assignment}' is not parameter=value.")
         if name in policy.model_fields and name not in known:
             raise EEBenchError(f"'{text}': {name} is learned from calibration documents and cannot be given.")
@@ -209,7 +214,9 @@ def _whole_numbers(first: float, last: float, where: str) -> Sequence[int]:
 
 def _evenly_spaced(first: float, last: float, count: str, where: str) -> Sequence[float]:
     if not re.fullmatch("0*[1-9][0-9]{0,99}", count):
-        raise EEBenchError(f"{where} is no sweep: the number of values after / should be a whole number, 1 or more.")
+        raise EEBenchError(
+            f"{where} is an empty sweep: the number of values after / should be a whole number, 1 or more."
+        )
     _check_count(int(count), where)
     values = [float(f"{value:.6g}") for value in np.linspace(first, last, int(count))]
     return values if len(values) == 1 else [first, *values[1:-1], last]  # the ends exactly as written

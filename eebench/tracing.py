@@ -29,13 +29,22 @@ AUTO_BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
 """Tokens in a batch of `--batch-size auto`; a longer sequence runs alone."""
 
 
+Tokens = tuple[int, ...]
+Sequenced = tuple[Tokens, Tokens]
+"""(source, tokens)"""
+
+
 @dataclass(frozen=True)
 class Window:
     """Tokens the model sees and the continuation it is scored on: `targets` are predicted from the last
-    `len(targets)` positions of `tokens`."""
+    `len(targets)` positions of `tokens`.
+
+    In an encoder-decoder model `tokens` are what the decoder sees and `source` what the encoder does.
+    """
 
     tokens: tuple[int, ...]
     targets: tuple[int, ...]
+    source: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,8 +77,9 @@ class EncodedDocument:
         digest = hashlib.sha256(self.hash.encode())
         for request in self.requests:
             for window in request.windows:
-                digest.update(f"|{request.index}:{len(window.targets)}:".encode())
-                digest.update(np.array(window.tokens + window.targets[-1:], dtype=np.int64).tobytes())
+                digest.update(f"|{request.index}:{len(window.targets)}:{len(window.source)}:".encode())
+                tokens = window.source + window.tokens + window.targets[-1:]
+                digest.update(np.array(tokens, dtype=np.int64).tobytes())
         return digest.hexdigest()
 
 
@@ -91,7 +101,7 @@ class PrefixTree:
     """Every distinct prefix of a shard.
 
     Attributes:
-        sequences: the token sequences that must be run: those that are not the beginning of another.
+        sequences: what must be run, as (source, tokens): sequences that are not the beginning of another.
         place: prefix -> (which sequence it lies in, at which token).
         scored: the scored prefixes, in order of first use.
         positions: for every position in trace order, (index into `scored`, target token).
@@ -99,30 +109,33 @@ class PrefixTree:
 
     def __init__(self, documents: Sequence[EncodedDocument]) -> None:
         windows = [w for document in documents for request in document.requests for w in request.windows]
-        self.sequences: list[tuple[int, ...]] = []
+        self.sequences: list[Sequenced] = []
         self.place: list[tuple[int, int]] = []
-        self._children: dict[tuple[int, int], int] = {}
+        self._children: dict[tuple[int | Tokens, int], int] = {}
         # Longest first: a sequence whose last prefix is already there is the beginning of one that will be run.
-        paths = {tokens: self._insert(tokens) for tokens in sorted({w.tokens for w in windows}, key=len, reverse=True)}
+        distinct = sorted({(w.source, w.tokens) for w in windows}, key=lambda pair: len(pair[1]), reverse=True)
+        paths = {pair: self._insert(*pair) for pair in distinct}
         node_of_scored: dict[int, int] = {}
         self.positions: list[tuple[int, int]] = []
         for window in windows:
-            nodes = paths[window.tokens][-len(window.targets) :]
+            nodes = paths[window.source, window.tokens][-len(window.targets) :]
             for node, target in zip(nodes, window.targets, strict=True):
                 self.positions.append((node_of_scored.setdefault(node, len(node_of_scored)), target))
         self.scored = list(node_of_scored)
 
-    def _insert(self, tokens: tuple[int, ...]) -> list[int]:
-        """The node of each prefix of `tokens`."""
-        node, path, sequence = -1, [], len(self.sequences)
-        known = len(self.place)
+    def _insert(self, source: Tokens, tokens: Tokens) -> list[int]:
+        """The node of each prefix of `tokens` after `source`."""
+        parent: int | Tokens = source
+        path: list[int] = []
+        known, sequence = len(self.place), len(self.sequences)
         for depth, token in enumerate(tokens):
-            node = self._children.setdefault((node, token), len(self.place))
+            node = self._children.setdefault((parent, token), len(self.place))
             if node == len(self.place):
                 self.place.append((sequence, depth))
             path.append(node)
+            parent = node
         if len(self.place) > known:
-            self.sequences.append(tokens)
+            self.sequences.append((source, tokens))
         return path
 
 
@@ -148,8 +161,8 @@ def _read(reader: LayerReader, tree: PrefixTree, batch_size: int | None) -> _Rea
         for name, known in REGISTRY.items()
     }
     target_logprob = np.empty((layers, len(targets)), dtype=np.float32)
-    for input_ids, scored, rows, columns in _batches(tree, batch_size, reader.device):
-        states = reader.states(input_ids, rows, columns)
+    for input_ids, source, scored, rows, columns in _batches(tree, batch_size, reader.device):
+        states = reader.states(input_ids, rows, columns, *source)
         for start in range(0, len(scored), READ_AT_ONCE):
             some = slice(start, start + READ_AT_ONCE)
             wanted = [(row, position) for row, s in enumerate(scored[some]) for position in positions_of[s]]
@@ -161,10 +174,14 @@ def _read(reader: LayerReader, tree: PrefixTree, batch_size: int | None) -> _Rea
     return _Readings(statistics, target_logprob)
 
 
+Source = tuple[Tensor, Tensor] | tuple[()]
+"""What an encoder reads, and which of it is not padding, both [batch, length]; nothing for decoder-only models."""
+
+
 def _batches(
     tree: PrefixTree, batch_size: int | None, device: torch.device
-) -> list[tuple[Tensor, NDArray[np.int64], Tensor, Tensor]]:
-    """Right-padded batches: token ids [batch, length], and for the scored prefixes in them their number, row, column.
+) -> list[tuple[Tensor, Source, NDArray[np.int64], Tensor, Tensor]]:
+    """Right-padded batches: token ids [batch, length], source, and the scored prefixes' number, row and column.
 
     Padding needs no mask: every family read here is causal, and nothing to the right of a position is scored for it.
     """
@@ -173,24 +190,35 @@ def _batches(
         sequence, depth = tree.place[node]
         scored_in[sequence].append((scored, depth))
     batches = []
-    for group in _grouped([len(tokens) for tokens in tree.sequences], batch_size, device):
-        padded = np.zeros((len(group), len(tree.sequences[group[0]])), dtype=np.int64)
-        for row, sequence in enumerate(group):
-            padded[row, : len(tree.sequences[sequence])] = tree.sequences[sequence]
+    for group in _grouped([len(source) + len(tokens) for source, tokens in tree.sequences], batch_size, device):
+        sources, sequences = zip(*(tree.sequences[sequence] for sequence in group), strict=True)
         wanted = [(scored, row, depth) for row, sequence in enumerate(group) for scored, depth in scored_in[sequence]]
         if wanted:
             scored_ids, rows, columns = np.array(wanted).T
-            tensors = (torch.from_numpy(array.copy()).to(device) for array in (padded, rows, columns))
-            input_ids, row_ids, column_ids = tensors
-            batches.append((input_ids, scored_ids, row_ids, column_ids))
+            row_ids, column_ids = (torch.from_numpy(array.copy()).to(device) for array in (rows, columns))
+            batches.append((_padded(sequences, device), _source(sources, device), scored_ids, row_ids, column_ids))
     return batches
 
 
+def _padded(sequences: Sequence[Tokens], device: torch.device) -> Tensor:
+    """[batch, length]"""
+    padded = np.zeros((len(sequences), max(map(len, sequences))), dtype=np.int64)
+    for row, tokens in enumerate(sequences):
+        padded[row, : len(tokens)] = tokens
+    return torch.from_numpy(padded).to(device)
+
+
+def _source(sources: Sequence[Tokens], device: torch.device) -> Source:
+    if not any(sources):
+        return ()
+    return _padded(sources, device), _padded([(1,) * len(source) for source in sources], device)
+
+
 def _grouped(lengths: Sequence[int], batch_size: int | None, device: torch.device) -> list[list[int]]:
-    """Sequences (already longest first) cut into batches, by number or by padded size."""
+    """Sequences cut into batches of like length, longest first, by number or by padded size."""
     room = AUTO_BATCH_TOKENS.get(device.type, AUTO_BATCH_TOKENS["cpu"])
     groups: list[list[int]] = []
-    for sequence, length in enumerate(lengths):
+    for sequence in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
         fits = groups and (
             len(groups[-1]) < batch_size if batch_size else (len(groups[-1]) + 1) * lengths[groups[-1][0]] <= room
         )
@@ -198,7 +226,6 @@ def _grouped(lengths: Sequence[int], batch_size: int | None, device: torch.devic
             groups[-1].append(sequence)
         else:
             groups.append([sequence])
-        assert length > 0
     return groups
 
 
@@ -250,7 +277,8 @@ def _lay_out(documents: Sequence[EncodedDocument], tree: PrefixTree, read: _Read
     lengths = [request.num_positions for _number, request in requests]
     longest = [max(request.num_positions for request in document.requests) for document in documents]
     windows = [window for _number, request in requests for window in request.windows]
-    contexts = [range(len(w.tokens) - len(w.targets) + 1, len(w.tokens) + 1) for w in windows]
+    ends = [len(w.source) + len(w.tokens) + 1 for w in windows]
+    contexts = [range(end - len(w.targets), end) for end, w in zip(ends, windows, strict=True)]
     return Trace(
         statistics={name: values[:, scored] for name, values in read.statistics.items()},
         target_logprob=read.target_logprob,

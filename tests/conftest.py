@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # no test asserts a time
+settings.load_profile("untimed")
 
 REQUIRE_ALL = os.environ.get("EEBENCH_REQUIRE_ALL") == "1"
 DATASETS = Path(__file__).parents[1] / ".." / "shared" / "datasets"

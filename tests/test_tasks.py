@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from eebench.tasks import generate
 
 FOLDER = Path(generate.__file__).parent

@@ -44,7 +44,7 @@ def print_list(console: Console) -> None:
     table.add_column("settings", justify="right")
     for name, policy in builtin_policies().items():
         style = "" if policy.kind == "policy" else "dim"
-        cells = (name, policy.kind, policy.formula, _swept_in_short(policy), str(_count_settings(policy)))
+        cells = (name, policy.kind, policy.formula, _swept_in_short(policy), str(len(_default_settings(policy))))
         table.add_row(*map(Text, cells), style=style)
     console.print(table)
     console.print(
@@ -66,8 +66,10 @@ def _swept_in_short(policy: type[ExitPolicy]) -> str:
     return ", ".join(name + sizes.get(name, "") for name in _own_parameters(policy))
 
 
-def _count_settings(policy: type[ExitPolicy]) -> int:
-    return len(PolicySpec(policy.name, policy, {}).settings(_LAYERS))
+def _default_settings(policy: type[ExitPolicy]) -> list[ExitPolicy]:
+    """The default sweep; empty where a parameter has to be given."""
+    required = any(field.is_required() for field in policy.model_fields.values())
+    return [] if required else PolicySpec(policy.name, policy, {}).settings(_LAYERS)
 
 
 @policies.command()
@@ -108,8 +110,9 @@ def _two_columns() -> Table:
 def _facts(policy: type[ExitPolicy]) -> Iterator[tuple[str, str]]:
     yield "stops at k when", policy.formula or "its file says"
     yield "source", policy.source or "its file does not say"
-    count = _count_settings(policy)
-    yield "default sweep", f"{count} setting{'s' * (count != 1)} on a model of {_LAYERS} layers"
+    count = len(_default_settings(policy))
+    plural = "" if count == 1 else "s"
+    yield "default sweep", f"{count} setting{plural} on a model of {_LAYERS} layers" if count else "none"
     yield "defined in", inspect.getfile(policy)
 
 
@@ -177,6 +180,9 @@ def _example(spec: PolicySpec) -> str:
     """A command line with one setting, from the middle of the default sweep."""
     if spec.values:
         return f"eebench run --policy {spec.text}"
-    settings = spec.settings(_LAYERS)
+    settings = _default_settings(spec.policy)
+    if not settings:
+        given = [f"{name}=..." for name, field in spec.policy.model_fields.items() if field.is_required()]
+        return f"eebench run --policy {spec.text}:{','.join(given)}"
     _name, colon, assignments = settings[len(settings) // 2].setting().partition(":")
     return f"eebench run --policy {spec.text}{colon}{assignments}"
