@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from lm_eval.utils import handle_non_serializable, hash_string
@@ -23,7 +24,8 @@ class Encoder(HFLM):  # type: ignore[misc]
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         logging.getLogger("lm_eval.models.huggingface").setLevel(logging.ERROR)  # it warns of what is meant here
-        super().__init__(pretrained=model, tokenizer=tokenizer, backend="causal", batch_size=1)
+        backend = "seq2seq" if model.config.is_encoder_decoder else "causal"
+        super().__init__(pretrained=model, tokenizer=tokenizer, backend=backend, batch_size=1)
         self._caught: list[tuple[list[int], list[int]]] = []
 
     def _loglikelihood_tokens(
@@ -57,9 +59,16 @@ class Encoder(HFLM):  # type: ignore[misc]
                     f"task {instance.task_name}, document {instance.doc_id}: an answer of {len(continuation)} tokens "
                     f"after {len(context)} does not fit a model that takes {self.max_length}; leave this task out."
                 )
-            tokens = (context + continuation)[-(self.max_length + 1) :][:-1]
-            windows.append(Window(tuple(tokens), tuple(continuation)))
+            windows.append(self._window(context, continuation))
         return tuple(windows)
+
+    def _window(self, context: list[int], continuation: list[int]) -> Window:
+        """What lm-eval would run: an encoder reads the context, a decoder-only model both together."""
+        if self.backend == "causal":
+            tokens = (context + continuation)[-(self.max_length + 1) :][:-1]
+            return Window(tuple(tokens), tuple(continuation))
+        shifted = self.model.prepare_decoder_input_ids_from_labels(labels=torch.tensor([continuation]))
+        return Window(tuple(shifted[0].tolist()), tuple(continuation), tuple(context[-self.max_length :]))
 
 
 def document_hash(doc: Any) -> str:

@@ -122,19 +122,23 @@ class Picked:
 def pick(results: Sequence[StoredResult], fidelity: float = PICK_FIDELITY) -> Picked | None:
     """The setting of one policy on one evaluation that saves most layers at this fidelity on calibration documents.
 
-    Where no setting is that faithful, a user would run the full model: nothing saved, nothing lost. None where the
-    documents cannot be split.
+    Where no setting is that faithful, or those that are save nothing, a user would run the full model: nothing saved,
+    nothing lost. None where the documents cannot be split.
     """
     coin_end = results[0].evaluation.coin_end
     if not {"calibration", "test"} <= coin_end.keys():
         return None
-    faithful = [r.result for r in results if r.result.summaries["calibration"].fidelity >= fidelity]
-    if not faithful:
+    useful = [r.result for r in results if _useful(r.result.summaries["calibration"], fidelity)]
+    if not useful:
         return Picked("full", _full_model(coin_end["test"], results[0].evaluation.num_layers))
     best = max(
-        faithful, key=lambda r: (r.summaries["calibration"].layers_saved, r.summaries["calibration"].compute_saved)
+        useful, key=lambda r: (r.summaries["calibration"].layers_saved, r.summaries["calibration"].compute_saved)
     )
     return Picked(best.setting, best.summaries["test"])
+
+
+def _useful(calibration: Summary, fidelity: float) -> bool:
+    return calibration.fidelity >= fidelity and calibration.layers_saved > 0
 
 
 def _full_model(some: Summary, num_layers: int) -> Summary:

@@ -177,6 +177,11 @@ class TestPick:
         assert picked is not None
         assert (picked.test.layers_saved, picked.test.fidelity) == (0.28, 0.97)
 
+    def test_a_setting_that_saves_nothing_is_no_better_than_the_full_model(self, plane: Evaluation) -> None:
+        picked = pick([setting("mine", 0.0, 1.0, plane)])
+        assert picked is not None
+        assert (picked.setting, picked.test.compute_saved) == ("full", 0)
+
     def test_where_no_setting_is_faithful_the_full_model_is_what_a_user_would_run(self, plane: Evaluation) -> None:
         picked = pick([setting("mine", 0.5, 0.9, plane)])
         assert picked is not None
