@@ -1,5 +1,7 @@
 """Reading any architecture: find the block list, capture the states after each block, read them through the tail.
 
+In an encoder-decoder model the blocks are the decoder's; the encoder always runs at full depth.
+
 The tail is the model's own `forward` with its block list swapped for one stub block that returns a given state, so the
 final norm, projections, head, scaling and soft-capping are the model's own, whatever its family does.
 """
@@ -13,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
 
 from eebench.errors import EEBenchError
 
@@ -22,7 +25,7 @@ differently for another batch shape, an architecture read wrongly is off by far 
 
 
 class LayerReader:
-    """A causal LM whose every layer can be read.
+    """A causal or encoder-decoder LM whose every layer can be read.
 
     Attributes:
         model: the model as loaded; never changed.
@@ -35,6 +38,8 @@ class LayerReader:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
+        config: Any = model.config
+        self.has_encoder = bool(config.is_encoder_decoder)
         self.path, self.blocks = find_blocks(model)
         self.num_layers = len(self.blocks)
         self.device = next(model.parameters()).device
@@ -43,7 +48,14 @@ class LayerReader:
         self.self_check_error = self._self_check()
 
     @torch.inference_mode()
-    def states(self, input_ids: Tensor, rows: Tensor, columns: Tensor) -> list[Tensor]:
+    def states(
+        self,
+        input_ids: Tensor,
+        rows: Tensor,
+        columns: Tensor,
+        source: Tensor | None = None,
+        source_mask: Tensor | None = None,
+    ) -> list[Tensor]:
         """The hidden states after each block at chosen positions.
 
         The forward pass ends at the last block: the head is read only where it counts.
@@ -52,6 +64,8 @@ class LayerReader:
             input_ids: right-padded token ids. [batch, length]
             rows: which sequence each wanted position lies in. [positions]
             columns: which token of it. [positions]
+            source: what the encoder of an encoder-decoder model reads; `input_ids` are the decoder's. [batch, length]
+            source_mask: 1 where `source` is not padding. [batch, length]
 
         Returns:
             One tensor per layer, [positions, hidden].
@@ -65,7 +79,7 @@ class LayerReader:
 
         with _hooked(self.blocks, capture):
             try:
-                self.model(input_ids=input_ids, use_cache=False)
+                self.model(**self._inputs(input_ids, source, source_mask))
             except _AllCaptured:
                 return captured
         raise EEBenchError(
@@ -78,8 +92,22 @@ class LayerReader:
         """The lens: the model's own tail on states after some block, float32. [positions, hidden] -> [positions, V]"""
         self._stub.state = state.unsqueeze(1)
         dummy_ids = torch.zeros(len(state), 1, dtype=torch.long, device=state.device)
-        logits: Tensor = self._tail(input_ids=dummy_ids, use_cache=False).logits
+        dummy = self._inputs(dummy_ids, dummy_ids, None)
+        if self.has_encoder:  # any encoder output will do: the stub looks at none
+            dummy["encoder_outputs"] = BaseModelOutput(last_hidden_state=torch.zeros_like(self._stub.state))
+        logits: Tensor = self._tail(**dummy).logits
         return logits[:, 0].float()
+
+    def _inputs(self, input_ids: Tensor, source: Tensor | None, source_mask: Tensor | None) -> dict[str, Any]:
+        """The arguments of the model's own forward."""
+        if not self.has_encoder:
+            return {"input_ids": input_ids, "use_cache": False}
+        return {
+            "input_ids": source,
+            "attention_mask": source_mask,
+            "decoder_input_ids": input_ids,
+            "use_cache": False,
+        }
 
     @torch.inference_mode()
     def _self_check(self) -> float:
@@ -87,12 +115,13 @@ class LayerReader:
         config: Any = self.model.config
         vocab = config.get_text_config(decoder=True).vocab_size
         input_ids = torch.arange(8, device=self.device).mul(37).add(11).remainder(vocab).view(2, 4)
-        own = self._logits_and_output_shape(input_ids)
+        source = (input_ids, torch.ones_like(input_ids)) if self.has_encoder else (None, None)
+        own = self._logits_and_output_shape(self._inputs(input_ids, *source))
         if not bool(torch.isfinite(own).all()):
             raise EEBenchError("the model's own logits are not finite numbers: its weights are damaged.")
         rows = torch.arange(2, device=self.device).repeat_interleave(4)
         columns = torch.arange(4, device=self.device).repeat(2)
-        lens = self.logits(self.states(input_ids, rows, columns)[-1])
+        lens = self.logits(self.states(input_ids, rows, columns, *source)[-1])
         error = float((lens - own.flatten(0, 1)).abs().max() / own.abs().max().clamp(min=1e-6))
         tolerance = SELF_CHECK_TOLERANCE.get(next(self.model.parameters()).dtype, 6e-2)
         if not error <= tolerance:
@@ -103,32 +132,33 @@ class LayerReader:
             )
         return error
 
-    def _logits_and_output_shape(self, input_ids: Tensor) -> Tensor:
+    def _logits_and_output_shape(self, inputs: dict[str, Any]) -> Tensor:
         """The model's own logits, noting on the way what a block returns, so that the stub can return the same."""
 
         def note(_block: nn.Module, _args: Any, output: Any) -> None:
             self._stub.extras = len(output) - 1 if isinstance(output, tuple) else None
 
         with _hooked(self.blocks[:1], note):
-            logits: Tensor = self.model(input_ids=input_ids, use_cache=False).logits
+            logits: Tensor = self.model(**inputs).logits
         return logits.float()
 
 
 def find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    """The block list of a causal LM and the path to it.
+    """The block list of a language model and the path to it.
 
-    It is the list as long as the configuration's number of layers; where several are, the one with the most weights.
+    It is the list as long as the configuration's number of layers, or in an encoder-decoder model any list of its
+    decoder; where several are, the one with the most weights.
 
     Raises:
-        EEBenchError: no module list is that long.
+        EEBenchError: there is no such module list.
     """
     config: Any = model.config
     depth = config.get_text_config(decoder=True).num_hidden_layers
-    lists = [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == depth
-    ]
+    lists = [(path, module) for path, module in model.named_modules() if isinstance(module, nn.ModuleList)]
+    if config.is_encoder_decoder:
+        lists = [(path, module) for path, module in lists if "decoder" in path.split(".")]
+    else:
+        lists = [(path, module) for path, module in lists if len(module) == depth]
     if not lists:
         raise EEBenchError(
             f"no list of {depth} blocks was found in {type(model).__name__}, so EEBench cannot read its layers."

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from eebench.blocks import find_blocks
 from eebench.cost import CostModel, cost_model
 from eebench.encoding import Encoder
 from eebench.errors import EEBenchError
 from eebench.harness import LoadedTask
-from eebench.models import ModelSource, resolve
+from eebench.models import ModelSource, auto_class, resolve
 from eebench.run import RunPlan, cut_into_shards
 from eebench.spec import settings_for
 from eebench.tracing import PrefixTree
@@ -73,7 +73,7 @@ def _skeleton(source: ModelSource) -> tuple[Any, Encoder]:
         config = AutoConfig.from_pretrained(where, revision=source.revision)
         tokenizer = AutoTokenizer.from_pretrained(where, revision=source.revision)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)
+            model = auto_class(config).from_config(config)
     except Exception as error:  # whatever a library makes of damaged files
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EEBenchError(f"the configuration of '{source.name}' cannot be had ({said}).") from error

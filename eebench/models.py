@@ -214,12 +214,20 @@ def _where(source: ModelSource) -> dict[str, Any]:
     return {"pretrained_model_name_or_path": str(source.path.parent), "gguf_file": source.path.name}
 
 
+def auto_class(config: Any) -> Any:
+    """Which of transformers' model classes reads a configuration: with a language head, after an encoder or without."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+
 def _load_weights(source: ModelSource, dtype: Any) -> Any:
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig
 
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # nobody asked for a conversion on the hub
     with _quiet():
-        model, loading = AutoModelForCausalLM.from_pretrained(
+        config = AutoConfig.from_pretrained(**_where(source), trust_remote_code=False)
+        model, loading = auto_class(config).from_pretrained(
             **_where(source),
             dtype=dtype,
             trust_remote_code=False,

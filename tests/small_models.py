@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
 from transformers.models.auto.configuration_auto import AutoConfig
 
 VOCAB = 384
@@ -51,17 +51,56 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 
 
+T5_LIKE = {
+    **COMMON,
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 48,
+    "num_heads": 4,
+    "num_layers": 3,
+    "num_decoder_layers": LAYERS,
+    "decoder_start_token_id": 0,
+}
+
+ENCODER_DECODERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "t5": ("t5", {**T5_LIKE, "tie_word_embeddings": True}),
+    "flan-t5": ("t5", {**T5_LIKE, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    "mt5": ("mt5", T5_LIKE),
+    "bart": (
+        "bart",
+        {
+            **COMMON,
+            "d_model": 32,
+            "encoder_layers": 3,
+            "decoder_layers": LAYERS,
+            "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4,
+            "encoder_ffn_dim": 48,
+            "decoder_ffn_dim": 48,
+            "max_position_embeddings": 256,
+            "decoder_start_token_id": 1,
+            "forced_eos_token_id": None,
+        },
+    ),
+}
+"""name -> (model type, configuration); encoder and decoder differ in depth."""
+
+
 def small_model(family: str, seed: int = 0, **overrides: Any) -> Any:
     """A random model, its norms and biases random too, so that no identity holds by accident."""
     torch.manual_seed(seed)
-    config = AutoConfig.for_model(family, **{**FAMILIES[family], **overrides})
-    model = AutoModelForCausalLM.from_config(config).eval()
+    if family in ENCODER_DECODERS:
+        model_type, shape = ENCODER_DECODERS[family]
+        model = AutoModelForSeq2SeqLM.from_config(AutoConfig.for_model(model_type, **{**shape, **overrides})).eval()
+    else:
+        config = AutoConfig.for_model(family, **{**FAMILIES[family], **overrides})
+        model = AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim == 1:
                 weight.copy_(torch.randn_like(weight) * 0.3 + (1.0 if name.endswith("weight") else 0.0))
             else:
-                weight.mul_(6.0)  # as they come, small random models say the same at every layer
+                weight.mul_(1.0 if "t5" in family else 6.0)  # as most come, they say the same at every layer
     return model
 
 
