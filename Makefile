@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup weights lint types unit benchmarks tasks clean
+.PHONY: demo test setup weights lint types unit families benchmarks tasks clean
 
 demo: setup weights
 	$(BIN)/eebench run
@@ -32,6 +32,10 @@ types: setup
 
 unit: setup
 	$(BIN)/python -m pytest
+
+# Checks every causal-LM type that transformers knows, and writes the table of docs/models.md.
+families: setup
+	$(BIN)/python -m tests.families --write docs/models.md
 
 benchmarks: setup weights
 	$(BIN)/python -m benchmarks.trace_once

@@ -9,7 +9,7 @@ final norm, projections, head, scaling and soft-capping are the model's own, wha
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,9 @@ from eebench.errors import EEBenchError
 SELF_CHECK_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8, torch.bfloat16: 6e-2, torch.float16: 1e-2}
 """Largest difference allowed between lens at L and logits, relative to the largest logit: kernels may round
 differently for another batch shape, an architecture read wrongly is off by far more."""
+
+PROBE_LENGTH = 4
+"""Tokens of the sequences a model is tried on when it is loaded."""
 
 
 class LayerReader:
@@ -45,7 +48,15 @@ class LayerReader:
         self.device = next(model.parameters()).device
         self._stub = _StubBlock(self.blocks[0])
         self._tail = _tail(model, self.path, self._stub)
-        self.self_check_error = self._self_check()
+        try:
+            self.self_check_error = self._self_check()
+        except EEBenchError:
+            raise
+        except Exception as error:  # any model's own code, run on a stub it does not expect
+            raise EEBenchError(
+                f"{type(model).__name__} cannot be read layer by layer ({_said(error)}): its forward needs more of its "
+                f"blocks than the state they hand on."
+            ) from error
 
     @torch.inference_mode()
     def states(
@@ -73,13 +84,19 @@ class LayerReader:
         captured: list[Tensor] = []
 
         def capture(_block: nn.Module, _args: Any, output: Any) -> None:
-            captured.append(_state_of(output)[rows, columns])
+            state = _state_of(output)
+            if state.ndim != 3:
+                raise EEBenchError(
+                    f"{type(self.model).__name__} hands a state of shape {list(state.shape)} from block to block, not "
+                    f"[batch, length, hidden]: it keeps several residual streams, which EEBench cannot read."
+                )
+            captured.append(state[rows, columns])
             if len(captured) == self.num_layers:
                 raise _AllCaptured
 
         with _hooked(self.blocks, capture):
             try:
-                self.model(**self._inputs(input_ids, source, source_mask))
+                self.model(**_inputs(input_ids, source, source_mask))
             except _AllCaptured:
                 return captured
         raise EEBenchError(
@@ -92,78 +109,139 @@ class LayerReader:
         """The lens: the model's own tail on states after some block, float32. [positions, hidden] -> [positions, V]"""
         self._stub.state = state.unsqueeze(1)
         dummy_ids = torch.zeros(len(state), 1, dtype=torch.long, device=state.device)
-        dummy = self._inputs(dummy_ids, dummy_ids, None)
+        dummy = _inputs(dummy_ids, dummy_ids if self.has_encoder else None, None)
         if self.has_encoder:  # any encoder output will do: the stub looks at none
             dummy["encoder_outputs"] = BaseModelOutput(last_hidden_state=torch.zeros_like(self._stub.state))
         logits: Tensor = self._tail(**dummy).logits
         return logits[:, 0].float()
 
-    def _inputs(self, input_ids: Tensor, source: Tensor | None, source_mask: Tensor | None) -> dict[str, Any]:
-        """The arguments of the model's own forward."""
-        if not self.has_encoder:
-            return {"input_ids": input_ids, "use_cache": False}
-        return {
-            "input_ids": source,
-            "attention_mask": source_mask,
-            "decoder_input_ids": input_ids,
-            "use_cache": False,
-        }
-
     @torch.inference_mode()
     def _self_check(self) -> float:
         """How far the lens at L is from the model's logits, relative to the largest logit."""
-        config: Any = self.model.config
-        vocab = config.get_text_config(decoder=True).vocab_size
-        input_ids = torch.arange(8, device=self.device).mul(37).add(11).remainder(vocab).view(2, 4)
-        source = (input_ids, torch.ones_like(input_ids)) if self.has_encoder else (None, None)
-        own = self._logits_and_output_shape(self._inputs(input_ids, *source))
+        probe = _probe(self.model)
+        own = self._logits_and_output_shape(probe)
         if not bool(torch.isfinite(own).all()):
             raise EEBenchError("the model's own logits are not finite numbers: its weights are damaged.")
-        rows = torch.arange(2, device=self.device).repeat_interleave(4)
-        columns = torch.arange(4, device=self.device).repeat(2)
-        lens = self.logits(self.states(input_ids, rows, columns, *source)[-1])
-        error = float((lens - own.flatten(0, 1)).abs().max() / own.abs().max().clamp(min=1e-6))
-        tolerance = SELF_CHECK_TOLERANCE.get(next(self.model.parameters()).dtype, 6e-2)
-        if not error <= tolerance:
+        self._check_causality(probe, own)
+        batch, length, _vocab = own.shape
+        rows = torch.arange(batch, device=self.device).repeat_interleave(length)
+        columns = torch.arange(length, device=self.device).repeat(batch)
+        source = (probe["input_ids"], probe["attention_mask"]) if self.has_encoder else ()
+        ids = probe["decoder_input_ids" if self.has_encoder else "input_ids"]
+        lens = self.logits(self.states(ids, rows, columns, *source)[-1])
+        error = _difference(lens, own.flatten(0, 1))
+        if not error <= self._tolerance:
             raise EEBenchError(
                 f"self-check failed for {type(self.model).__name__}: the lens at the last layer differs from the "
-                f"model's own logits by {error:.1e} of the largest logit (allowed {tolerance:.0e}), so EEBench cannot "
-                f"read this architecture and refuses to print numbers for it."
+                f"model's own logits by {error:.1e} of the largest logit (allowed {self._tolerance:.0e}), so EEBench "
+                f"cannot read this architecture and refuses to print numbers for it."
             )
         return error
+
+    @property
+    def _tolerance(self) -> float:
+        return SELF_CHECK_TOLERANCE.get(next(self.model.parameters()).dtype, 6e-2)
+
+    def _check_causality(self, probe: dict[str, Any], own: Tensor) -> None:
+        """Padding and shared prefixes rest on it: no token may change what is predicted before it."""
+        name = "decoder_input_ids" if self.has_encoder else "input_ids"
+        changed = probe[name].clone()
+        changed[:, -1] = probe[name][:, 0]
+        logits: Tensor = self.model(**{**probe, name: changed}).logits.float()
+        if not _difference(logits[:, :-1], own[:, :-1]) <= self._tolerance:
+            raise EEBenchError(
+                f"{type(self.model).__name__} is not causal as it is configured: a later token changes what is "
+                f"predicted before it, so it cannot be scored left to right (an encoder may need is_decoder=true)."
+            )
 
     def _logits_and_output_shape(self, inputs: dict[str, Any]) -> Tensor:
         """The model's own logits, noting on the way what a block returns, so that the stub can return the same."""
 
         def note(_block: nn.Module, _args: Any, output: Any) -> None:
-            self._stub.extras = len(output) - 1 if isinstance(output, tuple) else None
+            self._stub.extras = len(output) - 1 if isinstance(output, tuple | list) else None
 
         with _hooked(self.blocks[:1], note):
             logits: Tensor = self.model(**inputs).logits
         return logits.float()
 
 
+def _difference(one: Tensor, other: Tensor) -> float:
+    """The largest difference, relative to the largest of `other`."""
+    return float((one - other).abs().max() / other.abs().max().clamp(min=1e-6))
+
+
 def find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
     """The block list of a language model and the path to it.
 
-    It is the list as long as the configuration's number of layers, or in an encoder-decoder model any list of its
-    decoder; where several are, the one with the most weights.
+    Of the module lists whose members one forward pass calls once each, in order, it is the one with the most weights.
+    Names and configurations say too little: a list is called `h`, `layers`, `block` or `blocks`, and the configured
+    number of layers is sometimes the encoder's, sometimes a picture encoder's.
 
     Raises:
-        EEBenchError: there is no such module list.
+        EEBenchError: there is no such list, or the model cannot run on token ids alone.
     """
-    config: Any = model.config
-    depth = config.get_text_config(decoder=True).num_hidden_layers
-    lists = [(path, module) for path, module in model.named_modules() if isinstance(module, nn.ModuleList)]
-    if config.is_encoder_decoder:
-        lists = [(path, module) for path, module in lists if "decoder" in path.split(".")]
-    else:
-        lists = [(path, module) for path, module in lists if len(module) == depth]
-    if not lists:
+    lists = {path: module for path, module in model.named_modules() if _is_block_list(module)}
+    called = _calls(model, lists)
+    whole = [path for path, module in lists.items() if called[path] == list(range(len(module)))]
+    if not whole:
         raise EEBenchError(
-            f"no list of {depth} blocks was found in {type(model).__name__}, so EEBench cannot read its layers."
+            f"{type(model).__name__} has no list of blocks that a forward pass calls once each, in order (it may loop "
+            f"over them or leave some out), so EEBench cannot read its layers."
         )
-    return max(lists, key=lambda entry: sum(weight.numel() for weight in entry[1].parameters()))
+    path = max(whole, key=lambda path: (_weights(lists[path]), -len(path)))
+    return path, lists[path]
+
+
+def _is_block_list(module: nn.Module) -> bool:
+    return isinstance(module, nn.ModuleList) and len(module) > 0 and _weights(module) > 0
+
+
+def _weights(module: nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
+
+
+@torch.inference_mode()
+def _calls(model: nn.Module, lists: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Which members of each list a forward pass calls, in order."""
+    called: dict[str, list[int]] = {path: [] for path in lists}
+    handles = [
+        member.register_forward_hook(lambda *_call, path=path, number=number: called[path].append(number))
+        for path, members in lists.items()
+        for number, member in enumerate(members)
+    ]
+    try:
+        model(**_probe(model))
+    except Exception as error:  # any model's own code
+        raise EEBenchError(
+            f"{type(model).__name__} cannot be run on token ids alone ({_said(error)}), so EEBench cannot read its "
+            f"layers."
+        ) from error
+    finally:
+        for handle in handles:
+            handle.remove()
+    return called
+
+
+def _probe(model: nn.Module) -> dict[str, Any]:
+    """A few token ids that any vocabulary has, as the arguments of the model's own forward."""
+    config: Any = model.config
+    vocab = config.get_text_config(decoder=True).vocab_size
+    device = next(model.parameters()).device
+    input_ids = torch.arange(PROBE_LENGTH * 2, device=device).mul(37).add(11).remainder(vocab).view(2, PROBE_LENGTH)
+    source = (input_ids, torch.ones_like(input_ids)) if config.is_encoder_decoder else (None, None)
+    return _inputs(input_ids, *source)
+
+
+def _inputs(input_ids: Tensor, source: Tensor | None, source_mask: Tensor | None) -> dict[str, Any]:
+    """The arguments of a model's own forward; `source` is what an encoder reads, if there is one."""
+    if source is None:
+        return {"input_ids": input_ids, "use_cache": False}
+    return {"input_ids": source, "attention_mask": source_mask, "decoder_input_ids": input_ids, "use_cache": False}
+
+
+def _said(error: Exception) -> str:
+    """What an error of a library says, in one line."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:120]}"
 
 
 class _AllCaptured(Exception):
@@ -210,7 +288,7 @@ def _shallow_copy(module: nn.Module | None) -> nn.Module:
 
 
 def _state_of(output: Any) -> Tensor:
-    state: Tensor = output[0] if isinstance(output, tuple) else output
+    state: Tensor = output[0] if isinstance(output, tuple | list) else output
     return state
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from transformers import AutoModelForCausalLM
+from transformers.models.auto.configuration_auto import AutoConfig
 
 from eebench.blocks import LayerReader, find_blocks
 from eebench.errors import EEBenchError
@@ -82,8 +84,24 @@ def test_a_model_read_wrongly_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         LayerReader(small_model("llama"))
 
 
-def test_a_model_without_a_block_list_is_refused() -> None:
+def test_a_model_that_leaves_out_some_of_its_blocks_is_refused() -> None:
     model = small_model("llama")
-    model.config.num_hidden_layers = LAYERS + 1
-    with pytest.raises(EEBenchError, match=f"no list of {LAYERS + 1} blocks"):
+    model.config.num_hidden_layers = LAYERS - 1
+    with pytest.raises(EEBenchError, match="has no list of blocks that a forward pass calls once each, in order"):
         find_blocks(model)
+
+
+def test_a_model_that_loops_over_its_blocks_is_refused() -> None:
+    model = small_model("llama")
+    model.model.layers[1] = model.model.layers[0]
+    with pytest.raises(EEBenchError, match="has no list of blocks that a forward pass calls once each, in order"):
+        find_blocks(model)
+
+
+def test_a_model_that_looks_ahead_is_refused() -> None:
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        "bert", vocab_size=VOCAB, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48
+    )
+    with pytest.raises(EEBenchError, match="BertLMHeadModel is not causal as it is configured"):
+        LayerReader(AutoModelForCausalLM.from_config(config).eval())
