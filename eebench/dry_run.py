@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 from transformers import AutoConfig, AutoTokenizer
 
-from eebench.blocks import find_blocks
 from eebench.cost import CostModel, cost_model
 from eebench.encoding import Encoder
 from eebench.errors import EEBenchError
@@ -42,7 +42,7 @@ def show(plan: RunPlan, console: Console) -> None:
     """
     for name in plan.models:
         model, encoder = _skeleton(resolve(name))
-        blocks = list(find_blocks(model)[1])
+        blocks = _blocks(model)
         costs = cost_model(model, blocks)
         settings = settings_for(plan.specs, len(blocks))
         policies = len({type(setting) for setting in settings})
@@ -78,6 +78,16 @@ def _skeleton(source: ModelSource) -> tuple[Any, Encoder]:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EEBenchError(f"the configuration of '{source.name}' cannot be had ({said}).") from error
     return model, Encoder(model, tokenizer)
+
+
+def _blocks(model: Any) -> list[nn.Module]:
+    """The blocks by the configured depth: a skeleton cannot be run to see which list is called."""
+    depth = model.config.get_text_config(decoder=True).num_hidden_layers
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    as_deep = [module for module in lists if len(module) == depth] or lists
+    if not as_deep:
+        raise EEBenchError(f"{type(model).__name__} has no list of blocks, so EEBench cannot read its layers.")
+    return list(max(as_deep, key=lambda module: sum(weight.numel() for weight in module.parameters())))
 
 
 def _estimate(plan: RunPlan, task: LoadedTask, encoder: Encoder, costs: CostModel) -> Estimate:
