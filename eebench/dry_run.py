@@ -87,7 +87,8 @@ def _blocks(model: Any) -> list[nn.Module]:
     as_deep = [module for module in lists if len(module) == depth] or lists
     if not as_deep:
         raise EEBenchError(f"{type(model).__name__} has no list of blocks, so EEBench cannot read its layers.")
-    return list(max(as_deep, key=lambda module: sum(weight.numel() for weight in module.parameters())))
+    heaviest = max(as_deep, key=lambda module: sum(weight.numel() for weight in module.parameters()))
+    return list(heaviest)
 
 
 def _estimate(plan: RunPlan, task: LoadedTask, encoder: Encoder, costs: CostModel) -> Estimate:
