@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
@@ -66,10 +65,7 @@ class EEBenchLM(Encoder):
         documents = self.encode(requests)
         for start in range(0, len(documents), DOCUMENTS_AT_ONCE):
             trace = trace_documents(self._reader, documents[start : start + DOCUMENTS_AT_ONCE], self._sequences)
-            at = (replay(self._setting, trace).exit_layer - 1, np.arange(trace.num_positions))
-            starts = np.flatnonzero(np.diff(trace.request, prepend=-1))
-            logprobs = np.add.reduceat(trace.target_logprob[at].astype(np.float64), starts)
-            greedy = np.logical_and.reduceat(trace.all_layers("top1")[at] == trace.target, starts)
+            logprobs, greedy = trace.answers(replay(self._setting, trace).exit_layer)
             responses.extend(zip(logprobs.tolist(), greedy.tolist(), strict=True))
         return responses
 

@@ -82,19 +82,10 @@ class Scorer:
         return self._per_document(self.cost.full(self.trace.context))
 
     @cached_property
-    def _request_starts(self) -> NDArray[np.intp]:
-        return np.flatnonzero(np.diff(self.trace.request, prepend=-1))
-
-    @cached_property
     def _oracle_layer(self) -> NDArray[np.intp]:
         """The first layer whose top-1 is the final one. [positions]"""
         first: NDArray[np.intp] = self.trace.agrees.argmax(axis=0) + 1
         return first
-
-    @cached_property
-    def _target_is_top1(self) -> Bools:
-        is_top1: Bools = self.trace.all_layers("top1") == self.trace.target
-        return is_top1  # [layers, positions]
 
     def _per_document(self, per_position: NDArray[Any]) -> NDArray[np.float64]:
         """Sums over each document's positions. [positions] -> [documents]"""
@@ -102,9 +93,8 @@ class Scorer:
         return np.bincount(self.trace.document, weights=per_position, minlength=documents).astype(np.float64)
 
     def _decided(self, decisions: Decisions) -> _Scored:
-        at = (decisions.exit_layer - 1, np.arange(self.trace.num_positions))
-        logprobs = np.add.reduceat(self.trace.target_logprob[at].astype(np.float64), self._request_starts)
-        greedy = np.logical_and.reduceat(self._target_is_top1[at], self._request_starts)
+        logprobs, greedy = self.trace.answers(decisions.exit_layer)
+        agrees = self.trace.agrees[decisions.exit_layer - 1, np.arange(self.trace.num_positions)]
         flops = self.cost.flops(decisions.exit_layer, decisions.lens_reads, self.trace.context)
         responses = self.task.responses(logprobs.tolist(), greedy.tolist())
         return _Scored(
@@ -112,7 +102,7 @@ class Scorer:
             columns=columns(
                 exit_layers=self._per_document(decisions.exit_layer).astype(np.int64),
                 lens_reads=self._per_document(decisions.lens_reads).astype(np.int64),
-                agrees=self._per_document(self.trace.agrees[at]).astype(np.int64),
+                agrees=self._per_document(agrees).astype(np.int64),
                 flops=self._per_document(flops),
                 quality=self._quality_items(responses),
             ),

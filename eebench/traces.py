@@ -102,6 +102,25 @@ class Trace:
         agrees: Bools = self.statistics["top1"] == self.final_top1
         return agrees
 
+    def answers(self, exit_layer: Ints) -> tuple[NDArray[np.float64], Bools]:
+        """What the model answers each request when its positions stop where they do.
+
+        Args:
+            exit_layer: the layer each position stops at, 1..L. [positions]
+
+        Returns:
+            The continuation's log-likelihood in nats, and whether each of its tokens is the top-1. [requests]
+        """
+        at = (exit_layer - 1, np.arange(self.num_positions))
+        starts = np.flatnonzero(np.diff(self.request, prepend=-1))
+        logprobs = np.add.reduceat(self.target_logprob[at].astype(np.float64), starts)
+        return logprobs, np.logical_and.reduceat(self._target_is_top1[at], starts)
+
+    @cached_property
+    def _target_is_top1(self) -> Bools:
+        is_top1: Bools = self.statistics["top1"] == self.target
+        return is_top1  # [layers, positions]
+
     def in_part(self, part: Part) -> Bools:
         """Which documents belong to a part of the split. [documents]"""
         return np.array([document.part == part for document in self.documents], dtype=bool)
