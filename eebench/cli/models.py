@@ -78,3 +78,20 @@ def pull(name: str, force: bool, quiet: bool) -> None:
 
     folder = pull_weights(name, Terminal(quiet=quiet), force=force)
     click.echo(f"{name} lies in {folder}")
+
+
+@models.command()
+@click.argument("name")
+@click.option("--family-config", is_flag=True, help="A small random model of its configuration: no weights needed.")
+@click.option("--dtype", help="float32, bfloat16, float16 or auto.")
+@click.option("--device", help="cpu, cuda, cuda:1, mps.")
+def check(name: str, family_config: bool, dtype: str | None, device: str | None) -> None:
+    """Load a model, check that it is read exactly, and print what a read costs."""
+    from eebench.model_check import check_model, described
+    from eebench.progress import Terminal
+
+    with Terminal().stage(f"Checking {name}"):
+        found = check_model(name, family_config=family_config, dtype=dtype, device=device)
+    click.echo(f"{name} is read exactly" + (", as a small random model of its configuration" if family_config else ""))
+    for fact, value in described(found):
+        click.echo(f"  {fact:<18} {value}")

@@ -13,6 +13,7 @@ from torch import nn
 
 from eebench.blocks import LayerReader
 from eebench.errors import EEBenchError
+from eebench.model_check import tail_operations
 from eebench.tracing import EncodedDocument, EncodedRequest, Window, trace_documents
 from tests.families.shrink import small_model
 
@@ -97,28 +98,6 @@ def _between_batches(reader: LayerReader, vocab: int) -> float:
     single = trace_documents(reader, documents, batch_size=1).target_logprob
     padded = trace_documents(reader, documents, batch_size=8).target_logprob
     return float(np.abs(single - padded).max())
-
-
-def tail_operations(reader: LayerReader) -> tuple[str, ...]:
-    """Modules that the lens runs after the blocks, and scalars of the configuration that change the logits."""
-    called: list[str] = []
-    handles = [
-        module.register_forward_hook(lambda *_call, name=name: called.append(name))
-        for name, module in reader.model.named_modules()
-        if not name.startswith(f"{reader.path}.") and not list(module.children())
-    ]
-    handles.append(reader._stub.register_forward_hook(lambda *_call: called.clear()))
-    states = reader.states(torch.ones(1, 2, dtype=torch.long), torch.tensor([0]), torch.tensor([1]))
-    reader.logits(states[-1])
-    for handle in handles:
-        handle.remove()
-    config = reader.model.config.get_text_config(decoder=True)
-    values = {name: getattr(config, name, None) for name in SCALARS}
-    scalars = [f"{name}={value}" for name, value in values.items() if value not in (None, 1, 1.0)]
-    return (*dict.fromkeys(called), *scalars)
-
-
-SCALARS = ("logit_scale", "logits_scaling", "final_logit_softcapping", "lm_head_multiplier", "logits_soft_cap")
 
 
 def _said(error: Exception) -> str:
