@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from eebench.board import RankBy
 from eebench.cache import traces_dir
 from eebench.harness import TaskOptions, load_tasks
+from eebench.models import LoadOptions
 from eebench.own_tasks import OWN_TASKS
 from eebench.progress import Progress
 from eebench.ranking import rank
@@ -18,7 +20,6 @@ from eebench.results import Evaluation, Result, StoredResult
 from eebench.run import (
     DEFAULT_MODEL,
     Measured,
-    ModelOptions,
     evaluation_of,
     fitted_settings,
     load_subject,
@@ -41,13 +42,15 @@ def trace(
     chat_template: bool = False,
     seed: int = 1234,
     datasets_dir: str | Path | None = None,
-    dtype: str | None = None,
-    device: str | None = None,
     batch_size: int | None = None,
     use_cache: bool = True,
     progress: Progress | None = None,
+    **loading: Any,
 ) -> Measured:
     """Trace one model on one task: the only step that needs the weights.
+
+    Args:
+        loading: the fields of `eebench.models.LoadOptions`: `dtype`, `device`, `device_map`, ...
 
     Returns:
         The trace (`.traced.trace`, arrays of shape [layers, positions]) with what is needed to score settings on it.
@@ -57,7 +60,7 @@ def trace(
     """
     options = TaskOptions(limit, num_fewshot, chat_template, seed, _path(datasets_dir))
     (loaded,) = load_tasks([task], options)
-    subject = load_subject(model, ModelOptions(dtype, device, batch_size), progress)
+    subject = load_subject(model, LoadOptions(**loading), progress)
     cache = TraceCache(traces_dir()) if use_cache else None
     traced = trace_task(subject, loaded, options, batch_size=batch_size, cache=cache, progress=progress)
     return Measured(evaluation_of(subject, loaded, options, traced), [], traced)
@@ -87,14 +90,16 @@ def evaluate(
     chat_template: bool = False,
     seed: int = 1234,
     datasets_dir: str | Path | None = None,
-    dtype: str | None = None,
-    device: str | None = None,
     batch_size: int | None = None,
     use_cache: bool = True,
     rank_by: RankBy = "layers",
     progress: Progress | None = None,
+    **loading: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Measure policies on models and tasks (EEBench's own if none are named), like `eebench run` without a database.
+
+    Args:
+        loading: the fields of `eebench.models.LoadOptions`: `dtype`, `device`, `device_map`, ...
 
     Returns:
         The results, a row per (model, task, setting), and the ranking, a row per policy; the columns are those of
@@ -104,9 +109,8 @@ def evaluate(
         EEBenchError: a policy, model or task cannot be had, or a model cannot be read.
     """
     task_options = TaskOptions(limit, num_fewshot, chat_template, seed, _path(datasets_dir))
-    model_options = ModelOptions(dtype, device, batch_size)
     names = _names(tasks) or list(OWN_TASKS)
-    planned = plan(_names(policies), _names(models), names, task_options, model_options, use_cache)
+    planned = plan(_names(policies), _names(models), names, task_options, LoadOptions(**loading), batch_size, use_cache)
     stored: list[StoredResult] = []
     for measured in measure(planned, progress):
         stored.extend(_stored(measured.evaluation, measured.results(progress)))

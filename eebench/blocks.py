@@ -304,6 +304,7 @@ def _shallow_copy(module: nn.Module | None) -> nn.Module:
     assert module is not None
     twin = copy.copy(module)
     twin.__dict__["_modules"] = dict(module._modules)
+    twin.__dict__.pop("forward", None)  # accelerate's hooks put one there that is bound to the original
     return twin
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from eebench.cache import cache_dir
 from eebench.trace_cache import write_whole
 
-CONTENT = ("*.safetensors", "*.gguf", "*.json", "*.jinja", "*.model", "*.txt")
+CONTENT = ("*.safetensors", "*.bin", "*.gguf", "*.json", "*.jinja", "*.model", "*.txt")
 """Files of a folder that make its model what it is."""
 
 

@@ -12,7 +12,7 @@ from lm_eval.api.registry import register_model
 from eebench.blocks import LayerReader
 from eebench.encoding import Encoder
 from eebench.errors import EEBenchError
-from eebench.models import load_model
+from eebench.models import LoadOptions, load_model
 from eebench.policy import ExitPolicy
 from eebench.replaying import replay
 from eebench.spec import parse_policies, settings_for
@@ -41,11 +41,17 @@ class EEBenchLM(Encoder):
         device: str | None = None,
         batch_size: int | str | None = None,
         max_batch_size: int | None = None,
+        device_map: str | None = None,
+        trust_remote_code: bool = False,
+        allow_pickle: bool = False,
         **parameters: Any,
     ) -> None:
         # lm-eval asks for its default GPU where there is none, and means a CPU then.
         on = None if device == "cuda:0" and not torch.cuda.is_available() else device
-        loaded = load_model(pretrained, dtype=dtype, device=on)
+        options = LoadOptions(
+            dtype, on, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle, device_map=device_map
+        )
+        loaded = load_model(pretrained, options)
         super().__init__(loaded.model, loaded.tokenizer)
         self._reader = LayerReader(loaded.model)
         self._setting = one_setting(policy, parameters, self._reader.num_layers)

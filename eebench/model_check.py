@@ -10,7 +10,7 @@ import torch
 
 from eebench.blocks import LayerReader
 from eebench.cost import CostModel, cost_model
-from eebench.models import auto_class, load_config, load_model
+from eebench.models import LoadOptions, auto_class, load_config, load_model
 from eebench.tracing import READ_AT_ONCE
 
 LOGIT_SCALARS = ("logit_scale", "logits_scaling", "final_logit_softcapping", "lm_head_multiplier", "logits_soft_cap")
@@ -41,7 +41,7 @@ class ModelFacts:
     reading_bytes: int
 
 
-def check_model(name: str, *, family_config: bool = False, **loading: Any) -> ModelFacts:
+def check_model(name: str, options: LoadOptions | None = None, *, family_config: bool = False) -> ModelFacts:
     """Load a model and find out how it is read.
 
     Args:
@@ -50,7 +50,7 @@ def check_model(name: str, *, family_config: bool = False, **loading: Any) -> Mo
     Raises:
         EEBenchError: it cannot be had, or cannot be read exactly; `eebench run` refuses it in the same words.
     """
-    model = _small(load_config(name)) if family_config else load_model(name, **loading).model
+    model = _small(load_config(name)) if family_config else load_model(name, options).model
     return facts(LayerReader(model))
 
 

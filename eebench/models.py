@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -63,7 +62,7 @@ class LoadedModel:
 # --- names -------------------------------------------------------------------------------------------------------
 
 
-def resolve(name: str) -> ModelSource:
+def resolve(name: str, *, allow_pickle: bool = False) -> ModelSource:
     """What a name means: a catalogue alias, a local folder, a .gguf file, or a hub id.
 
     An alias or hub id may end in @revision; any of them in +FOLDER, a PEFT adapter on top of it.
@@ -73,7 +72,7 @@ def resolve(name: str) -> ModelSource:
     """
     base, plus, adapter = name.partition("+")
     if plus and not Path(name).expanduser().exists():
-        source = resolve(base)
+        source = resolve(base, allow_pickle=allow_pickle)
         folder = _adapter_folder(name, adapter)
         return replace(source, name=name, model_id=f"{source.model_id}+{adapter}", adapter=folder)
     model_id, _, revision = name.partition("@")
@@ -81,7 +80,7 @@ def resolve(name: str) -> ModelSource:
         return _resolve_alias(name, model_id, revision or None)
     path = Path(name).expanduser()
     if path.is_dir():
-        return _local_folder(name, path)
+        return _local_folder(name, path, allow_pickle)
     if path.suffix == ".gguf" or name.startswith((".", "/", "~")):
         if path.suffix != ".gguf" or not path.is_file():
             raise EEBenchError(
@@ -133,14 +132,16 @@ def _in_hub_cache(source: ModelSource) -> bool:
         return False
 
 
-def _local_folder(name: str, path: Path) -> ModelSource:
+def _local_folder(name: str, path: Path, allow_pickle: bool) -> ModelSource:
     if not (path / "config.json").is_file():
         raise EEBenchError(f"{name} is no model folder: it has no config.json; give a folder saved by transformers.")
     if not list(path.glob("*.safetensors")):
-        found = "only pickled weights" if list(path.glob("*.bin")) else "no weights"
-        raise EEBenchError(
-            f"{name} holds {found}: EEBench reads *.safetensors, which transformers' save_pretrained writes."
-        )
+        pickled = bool(list(path.glob("*.bin")))
+        if not (pickled and allow_pickle):
+            found = "only pickled weights, which can run code (--allow-pickle reads them)" if pickled else "no weights"
+            raise EEBenchError(
+                f"{name} holds {found}: EEBench reads *.safetensors, which transformers' save_pretrained writes."
+            )
     return ModelSource(name, str(path), path)
 
 
@@ -172,32 +173,53 @@ def check_dtype(dtype: str) -> None:
         raise EEBenchError(f"dtype '{dtype}' is not one EEBench knows: take {', '.join(DTYPES)} or auto.")
 
 
-def load_model(name: str, *, dtype: str | None = None, device: str | None = None, offline: bool = False) -> LoadedModel:
-    """Load a model and its tokenizer. Code that comes with a model is never run.
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a model is loaded.
 
-    Args:
+    Attributes:
         dtype: float32, bfloat16, float16, or auto (the checkpoint's own); None is float32 on a CPU and auto elsewhere.
         device: a torch device; None is a GPU if there is one.
         offline: never ask the hub.
+        device_map: accelerate's, as `auto`: spread the blocks over all devices there are.
+        quantize: `4bit` or `8bit`, by bitsandbytes.
+        trust_remote_code: run code that comes with the model.
+        allow_pickle: read pickled weights where there are no safetensors.
+    """
+
+    dtype: str | None = None
+    device: str | None = None
+    offline: bool = False
+    device_map: str | None = None
+    quantize: str | None = None
+    trust_remote_code: bool = False
+    allow_pickle: bool = False
+
+
+def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
+    """Load a model and its tokenizer.
 
     Raises:
         EEBenchError: it cannot be had, its files are damaged or do not fit together, or the device or dtype cannot be.
     """
     import torch
 
-    if offline:
+    options = options or LoadOptions()
+    if options.offline:
         go_offline()
-    source = resolve(name)
-    on = choose_device(device)
-    wanted = dtype or ("float32" if on == "cpu" else "auto")
+    source = resolve(name, allow_pickle=options.allow_pickle)
+    on = choose_device(options.device)
+    wanted = options.dtype or ("float32" if on == "cpu" else "auto")
     check_dtype(wanted)
     with _loading_errors(source):
-        model = _load_weights(source, wanted if wanted == "auto" else getattr(torch, wanted))
+        model = _load_weights(source, wanted if wanted == "auto" else getattr(torch, wanted), options)
         model = _with_adapter(model, source.adapter) if source.adapter else model
-        tokenizer = _load_tokenizer(source)
+        tokenizer = _load_tokenizer(source, options.trust_remote_code)
         _check(model, tokenizer)
-        model = model.to(on).eval().requires_grad_(False)
-    in_use = str(next(model.parameters()).dtype).removeprefix("torch.")
+        model = model.eval().requires_grad_(False)
+        if not options.device_map and not options.quantize:
+            model = model.to(on)
+    in_use = options.quantize or str(next(model.parameters()).dtype).removeprefix("torch.")
     return LoadedModel(name, source.model_id, _revision(source, model), in_use, on, model, tokenizer)
 
 
@@ -209,7 +231,7 @@ def load_gguf(path: Path) -> tuple[Any, Any]:
     """
     source = ModelSource(path.name, str(path), path)
     with _loading_errors(source):
-        return _load_weights(source, "auto"), _load_tokenizer(source)
+        return _load_weights(source, "auto", LoadOptions()), _load_tokenizer(source)
 
 
 def require_gguf() -> None:
@@ -254,18 +276,18 @@ def load_config(name: str) -> Any:
         return AutoConfig.from_pretrained(**_where(source), trust_remote_code=False)
 
 
-def _load_weights(source: ModelSource, dtype: Any) -> Any:
+def _load_weights(source: ModelSource, dtype: Any, options: LoadOptions) -> Any:
     from transformers import AutoConfig
 
-    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # nobody asked for a conversion on the hub
     with _quiet():
-        config = AutoConfig.from_pretrained(**_where(source), trust_remote_code=False)
+        config = AutoConfig.from_pretrained(**_where(source), trust_remote_code=options.trust_remote_code)
         model, loading = auto_class(config).from_pretrained(
             **_where(source),
             dtype=dtype,
-            trust_remote_code=False,
-            # OPT, GPT-J and XGLM lie on the hub as pickles only; transformers lets torch read only tensors from those.
-            use_safetensors=True if source.path and source.path.is_dir() else None,
+            trust_remote_code=options.trust_remote_code,
+            # Where a model lies on the hub as pickles only (OPT, GPT-J), True takes the hub's own conversion of them.
+            use_safetensors=None if options.allow_pickle or (source.path and source.path.is_file()) else True,
+            **_placement(options),
             output_loading_info=True,
             ignore_mismatched_sizes=True,
         )
@@ -290,6 +312,20 @@ def _with_adapter(model: Any, folder: Path) -> Any:
         raise EEBenchError(f"the adapter {folder} does not fit it ({_said(error)}).") from error
 
 
+def _placement(options: LoadOptions) -> dict[str, Any]:
+    """The arguments of `from_pretrained` that say where weights go, and in how many bits."""
+    from importlib.util import find_spec
+
+    placement: dict[str, Any] = {"device_map": options.device_map} if options.device_map else {}
+    if options.quantize:
+        if find_spec("bitsandbytes") is None:
+            raise EEBenchError(f"--quantize {options.quantize} needs bitsandbytes: pip install bitsandbytes.")
+        from transformers import BitsAndBytesConfig
+
+        placement["quantization_config"] = BitsAndBytesConfig(**{f"load_in_{options.quantize}": True})
+    return placement
+
+
 def _refuse_random_weights(model: Any, loading: dict[str, Any]) -> None:
     """transformers warns of weights that do not fit the configuration, and goes on with random ones or without some."""
     from eebench.blocks import find_blocks
@@ -310,7 +346,7 @@ def _refuse_random_weights(model: Any, loading: dict[str, Any]) -> None:
             )
 
 
-def _load_tokenizer(source: ModelSource) -> Any:
+def _load_tokenizer(source: ModelSource, trust_remote_code: bool = False) -> Any:
     from transformers import AutoTokenizer
 
     if source.path is not None and source.path.is_file():
@@ -318,7 +354,7 @@ def _load_tokenizer(source: ModelSource) -> Any:
             return _split_digits(AutoTokenizer.from_pretrained(**_where(source)), source.path)
     try:
         with _quiet():
-            return AutoTokenizer.from_pretrained(**_where(source), trust_remote_code=False)
+            return AutoTokenizer.from_pretrained(**_where(source), trust_remote_code=trust_remote_code)
     except (TypeError, KeyError, AttributeError, ImportError, ValueError) as error:
         if "trust_remote_code" in str(error):
             raise
@@ -395,7 +431,11 @@ def _explained(error: Exception, source: ModelSource) -> str:
     if causes & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectTimeout"}:
         return "it is not wholly on this machine, and the model hub is out of reach."
     if "trust_remote_code" in str(error):
-        return "it needs code of its own, which EEBench never runs; take a model that transformers knows."
+        return (
+            "it needs code of its own: take a model that transformers knows, or run that code with --trust-remote-code."
+        )
+    if "cannot be loaded with `safetensors`" in str(error):
+        return "it has only pickled weights, which can run code: read them with --allow-pickle, or take another."
     return (
         f"it could not be loaded from {source.path or 'the hub'} ({said}); its files may be damaged or not those of a "
         f"causal language model: get them anew or take another."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eebench.cache import traces_dir
@@ -26,7 +26,7 @@ from eebench.tracing import EncodedDocument, trace_documents
 if TYPE_CHECKING:
     from eebench.blocks import LayerReader
     from eebench.encoding import Encoder
-    from eebench.models import LoadedModel
+    from eebench.models import LoadedModel, LoadOptions
     from eebench.store import Store
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -39,16 +39,6 @@ SHARD_POSITIONS = 4096
 
 
 @dataclass(frozen=True)
-class ModelOptions:
-    """How models are loaded and run; None leaves the choice to the model and the machine."""
-
-    dtype: str | None = None
-    device: str | None = None
-    batch_size: int | None = None
-    offline: bool = False
-
-
-@dataclass(frozen=True)
 class Subject:
     """A model ready to be traced."""
 
@@ -58,7 +48,7 @@ class Subject:
     cost: CostModel
 
 
-def load_subject(name: str, options: ModelOptions, progress: Progress | None = None) -> Subject:
+def load_subject(name: str, options: LoadOptions | None = None, progress: Progress | None = None) -> Subject:
     """Load a model, find its layers, and check that they are read exactly.
 
     Raises:
@@ -69,7 +59,7 @@ def load_subject(name: str, options: ModelOptions, progress: Progress | None = N
     from eebench.models import load_model
 
     with (progress or Silent()).stage(f"Loading {name}"):
-        loaded = load_model(name, dtype=options.dtype, device=options.device, offline=options.offline)
+        loaded = load_model(name, options)
         reader = LayerReader(loaded.model)
         return Subject(
             loaded, reader, Encoder(loaded.model, loaded.tokenizer), cost_model(loaded.model, list(reader.blocks))
@@ -244,7 +234,8 @@ class RunPlan:
     models: Sequence[str]
     tasks: Sequence[LoadedTask]
     task_options: TaskOptions
-    model_options: ModelOptions = field(default_factory=ModelOptions)
+    load_options: LoadOptions
+    batch_size: int | None = None
     use_cache: bool = True
 
 
@@ -253,7 +244,8 @@ def plan(
     models: Sequence[str],
     tasks: Sequence[str],
     task_options: TaskOptions,
-    model_options: ModelOptions | None = None,
+    load_options: LoadOptions | None = None,
+    batch_size: int | None = None,
     use_cache: bool = True,
 ) -> RunPlan:
     """Check every name before anything is loaded or run.
@@ -261,17 +253,18 @@ def plan(
     Raises:
         EEBenchError: a policy, model or task that nobody knows, or a parameter that cannot be.
     """
-    from eebench.models import check_dtype, choose_device, resolve
+    from eebench.models import LoadOptions, check_dtype, choose_device, resolve
 
+    options = load_options or LoadOptions()
     specs = with_references(parse_policies(policies))
     for model in models:
-        resolve(model)
-    if model_options and model_options.dtype:
-        check_dtype(model_options.dtype)
-    if model_options and model_options.device:
-        choose_device(model_options.device)
+        resolve(model, allow_pickle=options.allow_pickle)
+    if options.dtype:
+        check_dtype(options.dtype)
+    if options.device:
+        choose_device(options.device)
     loaded = load_tasks(tasks, task_options)
-    return RunPlan(specs, models, loaded, task_options, model_options or ModelOptions(), use_cache)
+    return RunPlan(specs, models, loaded, task_options, options, batch_size, use_cache)
 
 
 def measure(plan: RunPlan, progress: Progress | None = None) -> Iterator[Measured]:
@@ -279,13 +272,13 @@ def measure(plan: RunPlan, progress: Progress | None = None) -> Iterator[Measure
     progress = progress or Silent()
     cache = TraceCache(traces_dir()) if plan.use_cache else None
     for name in plan.models:
-        subject = load_subject(name, plan.model_options, progress)
+        subject = load_subject(name, plan.load_options, progress)
         for task in plan.tasks:
             traced = trace_task(
                 subject,
                 task,
                 plan.task_options,
-                batch_size=plan.model_options.batch_size,
+                batch_size=plan.batch_size,
                 cache=cache,
                 progress=progress,
             )

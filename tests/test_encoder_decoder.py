@@ -9,7 +9,7 @@ import torch
 
 from eebench.blocks import LayerReader
 from eebench.harness import LoadedTask, load_tasks
-from eebench.run import ModelOptions, load_subject, trace_task
+from eebench.run import load_subject, trace_task
 from tests.small_models import ENCODER_DECODERS, LAYERS, VOCAB, save_small_model, small_model
 from tests.test_lens import cut, everywhere
 from tests.test_run import OPTIONS, TASKS, plain_lm_eval, scored
@@ -40,7 +40,7 @@ class TestFamily:
     def test_full_is_plain_lm_eval_and_static_k_is_the_decoder_cut_at_k(
         self, family: str, name: str, tasks: dict[str, LoadedTask], tmp_path_factory: pytest.TempPathFactory
     ) -> None:
-        subject = load_subject(str(save_small_model(tmp_path_factory.mktemp(family), family)), ModelOptions())
+        subject = load_subject(str(save_small_model(tmp_path_factory.mktemp(family), family)))
         traced = trace_task(subject, tasks[name], OPTIONS)
         for k in (1, 3, LAYERS):
             plain = plain_lm_eval(cut(subject.loaded.model, k), subject.loaded.tokenizer, tasks[name])
@@ -56,7 +56,7 @@ class TestFamily:
     def test_batch_size_changes_nothing(
         self, family: str, tasks: dict[str, LoadedTask], tmp_path_factory: pytest.TempPathFactory
     ) -> None:
-        subject = load_subject(str(save_small_model(tmp_path_factory.mktemp(family), family)), ModelOptions())
+        subject = load_subject(str(save_small_model(tmp_path_factory.mktemp(family), family)))
         task = tasks["eebench_longwords"]
         single = trace_task(subject, task, OPTIONS, batch_size=1).trace
         batched = trace_task(subject, task, OPTIONS, batch_size=16).trace

@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 
 from eebench import content_hash as hashing
 from eebench import models
+from eebench.blocks import LayerReader
 from eebench.cache import models_dir
 from eebench.content_hash import content_hash
 from eebench.errors import EEBenchError
-from eebench.models import choose_device, load_model, resolve
+from eebench.models import LoadOptions, choose_device, load_model, resolve
 from tests.small_models import FAMILIES, save_small_model, small_model, small_tokenizer
 from tests.tiny_gguf import write_tiny_gguf
 
@@ -49,7 +50,7 @@ def retensor(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) 
 
 def complaint(name: Path | str, **options: Any) -> str:
     with pytest.raises(EEBenchError) as raised:
-        load_model(str(name), **options)
+        load_model(str(name), LoadOptions(**options))
     assert raised.value.exit_code == 2
     assert "\n" not in raised.value.message
     return raised.value.message
@@ -134,14 +135,14 @@ class TestLoading:
 
     @pytest.mark.parametrize(("asked", "got"), [("bfloat16", "bfloat16"), ("float16", "float16"), ("auto", "float32")])
     def test_the_dtype_is_the_one_asked_for(self, folder: Path, asked: str, got: str) -> None:
-        assert load_model(str(folder), dtype=asked).dtype == got
+        assert load_model(str(folder), LoadOptions(dtype=asked)).dtype == got
 
     def test_the_revision_is_a_hash_of_the_files(self, folder: Path) -> None:
         assert load_model(str(folder)).revision == content_hash(folder)
 
     @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
     def test_a_gguf_file_is_loaded_and_its_rotary_frequencies_stay_exact(self, tmp_path: Path, dtype: str) -> None:
-        loaded = load_model(str(write_tiny_gguf(tmp_path / "tiny.gguf")), dtype=dtype)
+        loaded = load_model(str(write_tiny_gguf(tmp_path / "tiny.gguf")), LoadOptions(dtype=dtype))
         assert loaded.dtype == dtype
         assert {buffer.dtype for buffer in loaded.model.buffers()} == {torch.float32}
 
@@ -205,11 +206,11 @@ class TestComplaints:
         configure(folder, model_type="nobody_knows")
         assert "could not be loaded" in complaint(folder)
 
-    def test_code_that_comes_with_a_model_is_never_run(self, folder: Path, tmp_path: Path) -> None:
+    def test_code_that_comes_with_a_model_is_not_run_unless_asked_for(self, folder: Path, tmp_path: Path) -> None:
         ran = tmp_path / "ran"
         (folder / "theirs.py").write_text(f"open({str(ran)!r}, 'w')\n")
         configure(folder, model_type="theirs", auto_map={"AutoConfig": "theirs.C", "AutoModelForCausalLM": "theirs.M"})
-        assert "it needs code of its own, which EEBench never runs" in complaint(folder)
+        assert "it needs code of its own: take a model" in complaint(folder)
         assert not ran.exists()
 
     @pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2", "gemma2", "cohere"])
@@ -229,7 +230,7 @@ class TestComplaints:
 
     def test_pickled_weights(self, folder: Path) -> None:
         (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-        assert "holds only pickled weights: EEBench reads *.safetensors" in complaint(folder)
+        assert "holds only pickled weights, which can run code (--allow-pickle reads them)" in complaint(folder)
 
     def test_no_weights(self, folder: Path) -> None:
         (folder / "model.safetensors").unlink()
@@ -374,3 +375,67 @@ class TestContentHash:
             hashing._hashes_path().unlink()
         assert at_once == [content_hash(file) for file in files]
         assert [path.name for path in hashing._hashes_path().parent.iterdir()] == ["content-hashes.json"]
+
+
+class TestLoadOptions:
+    def test_pickled_weights_are_read_only_when_asked_for(self, tmp_path: Path) -> None:
+        folder = save_small_model(tmp_path / "pickled")
+        weights = load_model(str(folder)).model.state_dict()
+        (folder / "model.safetensors").unlink()
+        torch.save(weights, folder / "pytorch_model.bin")
+        with pytest.raises(EEBenchError, match="--allow-pickle"):
+            load_model(str(folder))
+        loaded = load_model(str(folder), LoadOptions(allow_pickle=True)).model
+        torch.testing.assert_close(loaded.state_dict(), weights)
+
+    def test_sharded_safetensors_load(self, tmp_path: Path) -> None:
+        folder = save_small_model(tmp_path / "whole")
+        whole = load_model(str(folder)).model
+        whole.save_pretrained(tmp_path / "sharded", max_shard_size="60KB")
+        small_tokenizer().save_pretrained(tmp_path / "sharded")
+        assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 1
+        torch.testing.assert_close(load_model(str(tmp_path / "sharded")).model.state_dict(), whole.state_dict())
+
+    def test_a_device_map_gives_the_same_model(self, tmp_path: Path) -> None:
+        folder = str(save_small_model(tmp_path / "small"))
+        mapped = load_model(folder, LoadOptions(device_map="auto")).model
+        torch.testing.assert_close(mapped.state_dict(), load_model(folder).model.state_dict())
+
+    def test_a_model_with_accelerates_hooks_is_read_exactly(self) -> None:
+        from accelerate.hooks import AlignDevicesHook, add_hook_to_module
+
+        model = small_model("llama")
+        for module in (model, model.model, *model.model.layers, model.model.norm, model.lm_head):
+            add_hook_to_module(module, AlignDevicesHook(execution_device="cpu", io_same_device=True))
+        assert LayerReader(model).self_check_error == 0.0
+
+    def test_fewer_bits_without_bitsandbytes_say_what_to_install(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import importlib.util
+
+        find_spec = importlib.util.find_spec
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name, *rest: None if name == "bitsandbytes" else find_spec(name, *rest)
+        )
+        with pytest.raises(EEBenchError, match="--quantize 4bit needs bitsandbytes: pip install"):
+            load_model(str(save_small_model(tmp_path / "small")), LoadOptions(quantize="4bit"))
+
+    def test_a_models_own_code_is_run_only_when_asked_for(self, tmp_path: Path) -> None:
+        folder = save_small_model(tmp_path / "own-code")
+        config = json.loads((folder / "config.json").read_text())
+        config["model_type"] = "of-its-own"
+        config["auto_map"] = {
+            "AutoConfig": "own_code.OwnConfig",
+            "AutoModelForCausalLM": "own_code.OwnForCausalLM",
+        }
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "own_code.py").write_text(
+            "from transformers import LlamaConfig, LlamaForCausalLM\n"
+            "class OwnConfig(LlamaConfig):\n    model_type = 'of-its-own'\n"
+            "class OwnForCausalLM(LlamaForCausalLM):\n    config_class = OwnConfig\n"
+        )
+        with pytest.raises(EEBenchError, match="run that code with --trust-remote-code"):
+            load_model(str(folder))
+        loaded = load_model(str(folder), LoadOptions(trust_remote_code=True)).model
+        assert type(loaded).__name__ == "OwnForCausalLM"

@@ -14,9 +14,10 @@ from lm_eval.models.huggingface import HFLM
 
 from eebench.cli import main
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
+from eebench.models import LoadOptions
 from eebench.own_tasks import OWN_TASKS
 from eebench.policy import ExitPolicy
-from eebench.run import ModelOptions, Subject, Traced, load_subject, trace_task
+from eebench.run import Subject, Traced, load_subject, trace_task
 from eebench.spec import parse_policies, settings_for
 
 pytestmark = pytest.mark.real_weights
@@ -27,7 +28,7 @@ CUTS = (1, 8, 15, 22, 29, 30)
 
 @pytest.fixture(scope="module")
 def subject(smollm2: Path) -> Subject:
-    return load_subject(str(smollm2), ModelOptions())
+    return load_subject(str(smollm2))
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ class TestOwnTask:
 
 
 def test_bfloat16_gives_finite_float32_statistics(smollm2: Path, tasks: dict[str, LoadedTask]) -> None:
-    half = load_subject(str(smollm2), ModelOptions(dtype="bfloat16"))
+    half = load_subject(str(smollm2), LoadOptions(dtype="bfloat16"))
     options = dataclasses.replace(OPTIONS, limit=4)
     trace = trace_task(half, tasks["eebench_facts"], options).trace
     for name, values in trace.statistics.items():

@@ -14,7 +14,7 @@ from lm_eval.models.huggingface import HFLM
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.policy import ExitPolicy
 from eebench.registry import find_policy
-from eebench.run import ModelOptions, Subject, Traced, evaluation_of, load_subject, trace_task
+from eebench.run import Subject, Traced, evaluation_of, load_subject, trace_task
 from eebench.spec import parse_policies, settings_for
 from tests.small_models import FAMILIES, LAYERS, save_small_model
 from tests.test_lens import cut
@@ -31,12 +31,12 @@ def tasks() -> dict[str, LoadedTask]:
 @pytest.fixture(scope="module", params=FAMILIES)
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
     folder = save_small_model(tmp_path_factory.mktemp(request.param), request.param, seed=3)
-    return load_subject(str(folder), ModelOptions())
+    return load_subject(str(folder))
 
 
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Subject:
-    return load_subject(str(save_small_model(tmp_path_factory.mktemp("llama"))), ModelOptions())
+    return load_subject(str(save_small_model(tmp_path_factory.mktemp("llama"))))
 
 
 def setting(text: str) -> ExitPolicy:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from rich.console import Console
 from rich.table import Table
 
 from eebench.cache import local_copy
 from eebench.catalogue import CatalogueEntry, catalogue
+from eebench.cli.options import load_options
 from eebench.errors import unknown
 
 
@@ -83,15 +86,15 @@ def pull(name: str, force: bool, quiet: bool) -> None:
 @models.command()
 @click.argument("name")
 @click.option("--family-config", is_flag=True, help="A small random model of its configuration: no weights needed.")
-@click.option("--dtype", help="float32, bfloat16, float16 or auto.")
-@click.option("--device", help="cpu, cuda, cuda:1, mps.")
-def check(name: str, family_config: bool, dtype: str | None, device: str | None) -> None:
+@load_options
+def check(name: str, family_config: bool, **loading: Any) -> None:
     """Load a model, check that it is read exactly, and print what a read costs."""
     from eebench.model_check import check_model, described
+    from eebench.models import LoadOptions
     from eebench.progress import Terminal
 
     with Terminal().stage(f"Checking {name}"):
-        found = check_model(name, family_config=family_config, dtype=dtype, device=device)
+        found = check_model(name, LoadOptions(**loading), family_config=family_config)
     click.echo(f"{name} is read exactly" + (", as a small random model of its configuration" if family_config else ""))
     for fact, value in described(found):
         click.echo(f"  {fact:<18} {value}")

@@ -24,3 +24,21 @@ def db_option(command: Command) -> Command:
         metavar="URL",
         help="Where results are kept: an SQLAlchemy URL or an SQLite file.  [env: EEBENCH_DB]",
     )(command)
+
+
+LOAD_OPTIONS = (
+    click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: cuda if there is one]"),
+    click.option("--dtype", help="float32, bfloat16, float16 or auto.  [default: float32 on a CPU, else auto]"),
+    click.option("--device-map", metavar="auto", help="Spread the model over all devices, by accelerate."),
+    click.option("--quantize", type=click.Choice(["4bit", "8bit"]), help="Load in fewer bits, by bitsandbytes."),
+    click.option("--trust-remote-code", is_flag=True, help="Run code that comes with a model."),
+    click.option("--allow-pickle", is_flag=True, help="Read pickled weights, which can run code."),
+    click.option("--offline", is_flag=True, help="Never ask the hub for anything."),
+)
+
+
+def load_options(command: Command) -> Command:
+    """The fields of `eebench.models.LoadOptions` as options."""
+    for option in reversed(LOAD_OPTIONS):
+        command = option(command)
+    return command

@@ -6,11 +6,11 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from eebench.cli.options import comma_separated, db_option
+from eebench.cli.options import comma_separated, db_option, load_options
 from eebench.errors import EEBenchError
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ DEFAULT_MODEL = "smollm2-135m"
 @click.option("--limit", type=click.IntRange(min=1), help="Score only the first N documents of each task.")
 @click.option("--num-fewshot", type=click.IntRange(min=0), help="Examples before each question.  [default: the task's]")
 @click.option("--seed", type=int, default=1234, show_default=True, help="Seed of the few-shot sampler.")
-@click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: cuda if there is one]")
-@click.option("--dtype", help="float32, bfloat16, float16 or auto.  [default: float32 on a CPU, else auto]")
+@load_options
 @click.option("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Sequences per forward pass.")
 @click.option("--apply-chat-template", is_flag=True, help="Wrap prompts in the model's chat template.")
 @db_option
@@ -63,7 +62,6 @@ DEFAULT_MODEL = "smollm2-135m"
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Data sets in the hub's layout, used where a task's is found there.  [env: EEBENCH_DATASETS]",
 )
-@click.option("--offline", is_flag=True, help="Never ask the hub for anything.")
 @click.option("--no-cache", is_flag=True, help="Make traces anew and keep none.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and what it would cost; run nothing.")
 @click.option("--quiet", is_flag=True, help="No progress, only warnings and errors.")
@@ -74,16 +72,14 @@ def run(
     limit: int | None,
     num_fewshot: int | None,
     seed: int,
-    device: str | None,
-    dtype: str | None,
     batch_size: str,
     apply_chat_template: bool,
     db: str | None,
     datasets_dir: Path | None,
-    offline: bool,
     no_cache: bool,
     dry_run: bool,
     quiet: bool,
+    **loading: Any,
 ) -> None:
     """Measure exit policies: trace each model once per task, replay every setting, keep the results.
 
@@ -99,18 +95,19 @@ def run(
     parse_policies(policies)  # a misspelt policy is told before anything heavy is imported
     sequences = _batch_size(batch_size)
     progress = Terminal(quiet=quiet)
-    if offline:
+    if loading["offline"]:
         from eebench.hub import go_offline
 
         go_offline()
     with progress.stage("Starting"):
         from eebench.harness import TaskOptions
-        from eebench.run import ModelOptions, plan
+        from eebench.models import LoadOptions
+        from eebench.run import plan
 
     task_options = TaskOptions(limit, num_fewshot, apply_chat_template, seed, datasets_dir)
-    model_options = ModelOptions(dtype, device, sequences, offline)
+    options = LoadOptions(**loading)
     with progress.stage("Loading tasks"):
-        planned = plan(policies, models, tasks or tuple(OWN_TASKS), task_options, model_options, not no_cache)
+        planned = plan(policies, models, tasks or tuple(OWN_TASKS), task_options, options, sequences, not no_cache)
     if dry_run:
         from rich.console import Console
 
@@ -135,7 +132,7 @@ def _run_into(plan: RunPlan, db: str | None, seed: int, progress: Terminal) -> N
     from eebench.run import run
     from eebench.store import Store
 
-    device = choose_device(plan.model_options.device)
+    device = choose_device(plan.load_options.device)
     with Store.open(db) as store:
         run_id = store.begin_run(provenance.collect(_command(db), seed, device, provenance.device_name(device)))
         status: Ending = "failed"
