@@ -22,6 +22,17 @@ class Wheel(BaseModel):
     quantisation: str
 
 
+class Checked(BaseModel):
+    """What `eebench models check` found, and with which transformers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    transformers: str
+    self_check_error: float = Field(ge=0)
+    head_to_layer: float = Field(gt=0)
+    break_even_layer: float = Field(ge=1)
+
+
 class CatalogueEntry(BaseModel):
     """A model EEBench knows by a short name; `layers`, `hidden` and `vocab` are L, d and V."""
 
@@ -36,6 +47,7 @@ class CatalogueEntry(BaseModel):
     licence: str
     gated: bool
     wheel: Wheel | None = None
+    checked: Checked | None = None
 
 
 @cache

@@ -44,6 +44,18 @@ def smollm2() -> Path:
 
 
 @pytest.fixture(scope="session")
+def gemma3() -> Path:
+    """The real weights of Gemma 3 270M, as `eebench models pull gemma3-270m` leaves them."""
+    from eebench.cache import local_copy
+
+    folder = local_copy("gemma3-270m")
+    if folder is None:
+        missing("the weights are not here: eebench models pull gemma3-270m")
+    assert folder is not None
+    return folder
+
+
+@pytest.fixture(scope="session")
 def datasets_dir() -> Path:
     """Public test sets in the hub's layout."""
     folder = Path(os.environ.get("EEBENCH_TEST_DATASETS", DATASETS))

@@ -23,7 +23,7 @@ EXACT = [
         "bloom falcon mpt ministral mixtral olmoe qwen2_moe qwen3_moe gpt_oss granitemoe deepseek_v2 deepseek_v3 ",
         "minicpm3 jetmoe ",
         # state-space, recurrent and hybrid
-        "mamba mamba2 falcon_mamba rwkv recurrent_gemma jamba bamba zamba2 falcon_h1 lfm2 qwen3_next ",
+        "mamba mamba2 falcon_mamba rwkv recurrent_gemma jamba bamba zamba falcon_h1 lfm2 qwen3_next ",
         # encoders and decoders of pairs, as causal models
         "bert roberta bart marian pegasus whisper",
     )

@@ -157,3 +157,10 @@ def test_an_alias_runs_from_its_local_copy(smollm2: Path, monkeypatch: pytest.Mo
     answer = CliRunner().invoke(main, command)
     assert answer.exit_code == 0, answer.output
     assert "smollm2-135m" in CliRunner().invoke(main, ("report", "--format", "markdown")).output
+
+
+def test_gemma3_scores_as_in_plain_lm_eval(gemma3: Path, tasks: dict[str, LoadedTask]) -> None:
+    gemma = load_subject(str(gemma3))
+    options = dataclasses.replace(OPTIONS, limit=6)
+    for name in ("eebench_facts", "eebench_lastword", "eebench_passages"):
+        assert_same_to_the_last_document(gemma, tasks[name], trace_task(gemma, tasks[name], options), options)

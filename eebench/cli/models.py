@@ -62,6 +62,11 @@ def show(name: str) -> None:
         "vocabulary (V)": entry.vocab,
         "licence": entry.licence + (", gated: the hub asks for an agreement first" if entry.gated else ""),
     }
+    if entry.checked:
+        facts["checked"] = (
+            f"read exactly with transformers {entry.checked.transformers}, error {entry.checked.self_check_error:.0e}, "
+            f"r {entry.checked.head_to_layer:.2f}, break-even layer {entry.checked.break_even_layer}"
+        )
     if entry.wheel:
         facts["offline source"] = f"{', '.join(entry.wheel.requirements)} ({entry.wheel.quantisation})"
         facts["local copy"] = str(local_copy(name) or f"none: eebench models pull {name}")

@@ -31,7 +31,9 @@ LARGEST = {
     **_each("expert_ffn_hidden_size", 24),
     **_each("num_hidden_layers n_layer n_layers num_layers decoder_layers num_decoder_layers", 4),
     **_each("num_blocks", 4),
-    **_each("encoder_layers", 2),
+    **_each("encoder_layers", 4),  # transformers takes a decoder's cache to be as deep as the encoder
+    **_each("attn_layer_period", 2),
+    **_each("attn_layer_offset", 1),
     **_each("num_attention_heads n_head n_heads num_heads decoder_attention_heads encoder_attention_heads", 4),
     **_each("num_decoder_attention_heads num_encoder_attention_heads linear_num_value_heads", 4),
     **_each("num_key_value_heads num_kv_heads n_mamba_heads linear_num_key_heads index_n_heads", 2),
@@ -132,6 +134,7 @@ MENDS: dict[str, Mend] = {
     "nemotron": _with(num_key_value_heads=2),
     "mamba2": _with(num_heads=8, head_dim=8),
     "zamba2": _with(n_mamba_heads=8, mamba_headdim=8),
+    "bamba": _with(attn_layer_indices=[1]),
     "falcon_h1": _with(mamba_d_ssm=64, mamba_n_heads=8, mamba_d_head=8),
     "reformer": _with(axial_pos_embds=False, attn_layers=["local"] * 4),
     "xmod": _with(default_language="en_XX"),
