@@ -38,11 +38,12 @@ LARGEST = {
     **_each("num_decoder_attention_heads num_encoder_attention_heads linear_num_value_heads", 4),
     **_each("num_key_value_heads num_kv_heads n_mamba_heads linear_num_key_heads index_n_heads", 2),
     **_each("head_dim v_head_dim qk_nope_head_dim qk_rope_head_dim mamba_d_head mamba_head_dim mamba_headdim", 8),
-    **_each("linear_key_head_dim linear_value_head_dim index_head_dim index_topk dim_head", 8),
+    **_each("linear_key_head_dim linear_value_head_dim index_head_dim dim_head", 8),
     **_each("state_size ssm_state_size mamba_d_state hidden_size_per_layer_input", 8),
     **_each("sliding_window attention_window window_size local_attention", 8),
     **_each("mamba_n_heads mamba_num_heads", 8),
     **_each("kv_lora_rank q_lora_rank qk_head_dim chunk_size", 16),
+    **_each("index_topk", 64),  # beyond it, what an indexer picks among ties depends on the length of the batch
     **_each("mamba_expand", 2),
     **_each("mamba_n_groups", 1),
     **_each("rotary_dim", 4),
