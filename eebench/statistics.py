@@ -28,11 +28,19 @@ class Lens:
         previous: the same positions at layer k-1, or None at layer 1.
     """
 
-    def __init__(self, logits: Tensor, state: Tensor, previous: Lens | None) -> None:
-        self._logits = logits
+    def __init__(self, read: Callable[[], Tensor], state: Tensor, previous: Lens | None) -> None:
+        """
+        Args:
+            read: the logits, [positions, vocabulary], float32 and the lens's own to overwrite; called at most once,
+                and only if a statistic needs them.
+        """
+        self._read = read
         self.state = state
         self.previous = previous
-        self.vocab_size = int(logits.shape[-1])
+
+    @cached_property
+    def _logits(self) -> Tensor:
+        return self._read()
 
     @cached_property
     def _max(self) -> tuple[Tensor, Tensor]:
@@ -188,7 +196,7 @@ def entropy(lens: Lens) -> Tensor:
 @statistic()
 def entropy_norm(lens: Lens) -> Tensor:
     """Entropy divided by ln V."""
-    return lens.entropy / math.log(lens.vocab_size)
+    return lens.entropy / math.log(lens.probs.shape[-1])
 
 
 @statistic(reads_head=False, looks_back=True, no_value=-1.0)

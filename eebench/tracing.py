@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eebench.blocks import LayerReader
+from eebench.prompts import position_keys
 from eebench.statistics import REGISTRY, Lens, Statistic
 from eebench.traces import Document, Request, Trace
 
@@ -250,7 +251,7 @@ def _read_layers(
     for state in states:
         logits = reader.logits(state)
         target_logits = logits[rows, ids]  # before `Lens` turns the logits into probabilities
-        lens = Lens(logits, state, previous)
+        lens = Lens(lambda logits=logits: logits, state, previous)  # type: ignore[misc]
         del logits
         for name, known in REGISTRY.items():
             values[name].append(_value(known, lens))
@@ -286,16 +287,13 @@ def _lay_out(documents: Sequence[EncodedDocument], tree: PrefixTree, read: _Read
         position=np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
         length=np.repeat(np.array([longest[number] for number, _request in requests], dtype=np.int32), lengths),
         context=np.fromiter(chain.from_iterable(contexts), dtype=np.int32),
-        key=np.concatenate([_keys(documents[number], request) for number, request in requests]),
+        key=np.concatenate(
+            [
+                position_keys(documents[number].hash, request.index, request.num_positions)
+                for number, request in requests
+            ]
+        ),
         request=np.repeat(np.arange(len(requests), dtype=np.int32), lengths),
         requests=tuple(Request(number, request.index) for number, request in requests),
         documents=tuple(Document(document.id, document.hash) for document in documents),
     )
-
-
-def _keys(document: EncodedDocument, request: EncodedRequest) -> NDArray[np.uint64]:
-    """A hash per position of (document, request, t). [positions]"""
-    digest = hashlib.sha256(f"{document.hash}:{request.index}".encode()).digest()
-    base = np.uint64(int.from_bytes(digest[:8], "little"))
-    with np.errstate(over="ignore"):
-        return base + np.arange(request.num_positions, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)

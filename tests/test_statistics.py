@@ -23,7 +23,7 @@ def lenses(logits: torch.Tensor) -> tuple[Lens, torch.Tensor, torch.Tensor]:
     """A lens with another layer before it, and the two distributions in float64."""
     other = logits.roll(7, dims=1) * 0.5
     state, other_state = torch.randn(6, 16), torch.randn(6, 16)
-    lens = Lens(logits.clone(), state, Lens(other.clone(), other_state, None))
+    lens = Lens(logits.clone, state, Lens(other.clone, other_state, None))
     return lens, logits.double().softmax(-1), other.double().softmax(-1)
 
 
@@ -59,7 +59,7 @@ class TestAgainstReferences:
 
     def test_the_order_in_which_statistics_are_asked_for_does_not_matter(self, name: str) -> None:
         forwards, _p, _q = lenses(EXTREMES[name])
-        backwards = Lens(EXTREMES[name].clone(), forwards.state, forwards.previous)
+        backwards = Lens(EXTREMES[name].clone, forwards.state, forwards.previous)
         one = {known.name: known.compute(forwards) for known in REGISTRY.values()}
         other = {known.name: known.compute(backwards) for known in reversed(REGISTRY.values())}
         for statistic, value in one.items():
