@@ -22,12 +22,12 @@ from eebench.run import (
     Measured,
     evaluation_of,
     fitted_settings,
-    load_subject,
     measure,
     plan,
-    trace_task,
 )
 from eebench.spec import parse_policies
+from eebench.subject import load_subject
+from eebench.task_traces import trace_task
 from eebench.trace_cache import TraceCache
 
 Names = str | Sequence[str]
@@ -76,6 +76,7 @@ def replay(measured: Measured, policies: Names) -> pd.DataFrame:
         A row per setting, with the columns of `eebench report --format json`.
     """
     settings = fitted_settings(parse_policies(_names(policies)), measured.traced.trace)
+    measured.traced.decode(settings)
     scored = [measured.traced.scorer.score(setting) for setting in settings]
     return pd.DataFrame.from_records(result_records(rank(_stored(measured.evaluation, scored))))
 

@@ -17,8 +17,9 @@ from eebench.encoding import Encoder
 from eebench.errors import EEBenchError
 from eebench.harness import LoadedTask
 from eebench.models import ModelSource, auto_class, resolve
-from eebench.run import RunPlan, cut_into_shards
+from eebench.run import RunPlan
 from eebench.spec import settings_for
+from eebench.task_traces import cut_into_shards
 from eebench.tracing import PrefixTree
 
 

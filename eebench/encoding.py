@@ -14,9 +14,11 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.utils import handle_non_serializable, hash_string
 
 from eebench.errors import EEBenchError
+from eebench.prompts import Prompt, PromptedDocument, PromptedRequest, StopRule, eos_tokens
 from eebench.tracing import EncodedDocument, EncodedRequest, Window
 
-REQUEST_TYPES = ("loglikelihood", "loglikelihood_rolling")
+NOT_GREEDY = ("num_beams", "num_return_sequences", "repetition_penalty", "no_repeat_ngram_size")
+"""Arguments of `generate` that would make it emit something else than the most probable token; 1 or None is none."""
 
 
 class Encoder(HFLM):  # type: ignore[misc]
@@ -27,6 +29,9 @@ class Encoder(HFLM):  # type: ignore[misc]
         backend = "seq2seq" if model.config.is_encoder_decoder else "causal"
         super().__init__(pretrained=model, tokenizer=tokenizer, backend=backend, batch_size=1)
         self._caught: list[tuple[list[int], list[int]]] = []
+        self._prompt: Prompt | None = None
+        self._answer: tuple[int, ...] = ()
+        self.stop_rule = StopRule(tokenizer, eos_tokens(model))
 
     def _loglikelihood_tokens(
         self, requests: Sequence[tuple[Any, list[int], list[int]]], **_kwargs: Any
@@ -34,20 +39,70 @@ class Encoder(HFLM):  # type: ignore[misc]
         self._caught.extend((context, continuation) for _strings, context, continuation in requests)
         return [(0.0, False)] * len(requests)
 
+    def _model_generate(
+        self, context: torch.Tensor, max_length: int, stop: list[str], **generation: Any
+    ) -> torch.Tensor:
+        """lm-eval's call of `generate`: what it is given is the prompt, and what it returns is an answer we have."""
+        wanted = {name: value for name, value in generation.items() if name in NOT_GREEDY and value not in (None, 1)}
+        if generation.get("do_sample") or wanted:
+            asked = ", ".join(f"{name}={value}" for name, value in (wanted or {"do_sample": True}).items())
+            raise EEBenchError(f"it asks for {asked}, and EEBench decodes greedily; leave this task out.")
+        tokens = tuple(context[0].tolist())
+        room = max_length - len(tokens)
+        if self.backend == "causal":
+            self._prompt = Prompt(tokens, tuple(stop), room)
+            return torch.tensor([[*tokens, *self._answer]])
+        start = (int(self.model.generation_config.decoder_start_token_id),)
+        self._prompt = Prompt(start, tuple(stop), room, source=tokens)
+        return torch.tensor([[*start, *self._answer]])
+
+    def encode_prompts(self, instances: Sequence[Instance]) -> list[PromptedDocument]:
+        """The documents that ask for generation, in order, as tokens.
+
+        Raises:
+            EEBenchError: the task asks for sampling or beams, or for more tokens than the model can take.
+        """
+        prompted = []
+        for instances_of in _by_document(instances):
+            requests = tuple(PromptedRequest(instance.idx, self._prompt_of(instance)) for instance in instances_of)
+            first = instances_of[0]
+            prompted.append(PromptedDocument(first.doc_id or 0, document_hash(first.doc), requests))
+        return prompted
+
+    def text(self, instance: Instance, answer: Sequence[int]) -> str:
+        """What lm-eval makes of the tokens of an answer: decoded, and cut where it ends."""
+        self._answer = tuple(answer)
+        (text,) = HFLM.generate_until(self, [instance], disable_tqdm=True)
+        return str(text)
+
+    def _prompt_of(self, instance: Instance) -> Prompt:
+        self._prompt = None
+        try:
+            self.text(instance, ())
+        except EEBenchError as error:
+            raise EEBenchError(f"task {instance.task_name} cannot be decoded: {error.message}") from error
+        except AssertionError as error:  # lm-eval's word for it
+            raise EEBenchError(
+                f"task {instance.task_name} cannot be decoded: its longest answer leaves no room for a prompt in a "
+                f"model that takes {self.max_length} tokens; give a lower --max-gen-toks, or leave this task out."
+            ) from error
+        prompt: Prompt | None = self._prompt
+        assert prompt is not None
+        if not (prompt.source or prompt.tokens):
+            raise EEBenchError(f"task {instance.task_name}, document {instance.doc_id} has an empty prompt.")
+        return prompt
+
     def encode(self, instances: Sequence[Instance]) -> list[EncodedDocument]:
         """The documents that `instances` ask about, in order, as tokens.
 
         Raises:
             EEBenchError: a continuation has no tokens, or more than the model can take.
         """
-        by_document: dict[tuple[str | None, int | None], list[Instance]] = defaultdict(list)
-        for instance in instances:
-            by_document[(instance.task_name, instance.doc_id)].append(instance)
-        return [self._document(doc_id, of_document) for (_task, doc_id), of_document in by_document.items()]
+        return [self._document(of_document) for of_document in _by_document(instances)]
 
-    def _document(self, doc_id: int | None, instances: Sequence[Instance]) -> EncodedDocument:
+    def _document(self, instances: Sequence[Instance]) -> EncodedDocument:
         requests = tuple(EncodedRequest(instance.idx, self._windows(instance)) for instance in instances)
-        return EncodedDocument(doc_id or 0, document_hash(instances[0].doc), requests)
+        return EncodedDocument(instances[0].doc_id or 0, document_hash(instances[0].doc), requests)
 
     def _windows(self, instance: Instance) -> tuple[Window, ...]:
         self._caught.clear()
@@ -69,6 +124,13 @@ class Encoder(HFLM):  # type: ignore[misc]
             return Window(tuple(tokens), tuple(continuation))
         shifted = self.model.prepare_decoder_input_ids_from_labels(labels=torch.tensor([continuation]))
         return Window(tuple(shifted[0].tolist()), tuple(continuation), tuple(context[-self.max_length :]))
+
+
+def _by_document(instances: Sequence[Instance]) -> list[list[Instance]]:
+    by_document: dict[tuple[str | None, int | None], list[Instance]] = defaultdict(list)
+    for instance in instances:
+        by_document[(instance.task_name, instance.doc_id)].append(instance)
+    return list(by_document.values())
 
 
 def document_hash(doc: Any) -> str:

@@ -27,18 +27,19 @@ from lm_eval.tasks import TaskManager
 # lm-eval compiles a task's templates anew for every document it scores; a hundred settings score each a hundred times.
 lm_eval.utils.env.from_string = cache(lm_eval.utils.env.from_string)
 
-LIKELIHOOD = ("multiple_choice", "loglikelihood", "loglikelihood_rolling")
+OUTPUT_TYPES = ("multiple_choice", "loglikelihood", "loglikelihood_rolling", "generate_until")
 
 
 @dataclass(frozen=True)
 class TaskOptions:
-    """How tasks are set up, as lm-eval means it; `num_fewshot` None leaves each task its own number."""
+    """How tasks are set up, as lm-eval means it; None leaves each task its own number."""
 
     limit: int | None = None
     num_fewshot: int | None = None
     chat_template: bool = False
     seed: int = 1234
     datasets_dir: Path | None = None
+    max_gen_toks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class LoadedTask:
     @property
     def output_type(self) -> str:
         return str(self.task.OUTPUT_TYPE)
+
+    @property
+    def generates(self) -> bool:
+        """Whether its answers are texts that the model writes."""
+        return self.output_type == "generate_until"
 
     def num_documents(self, options: TaskOptions) -> int:
         """Documents that a run scores."""
@@ -165,10 +171,10 @@ def _loading_error(name: str, error: Exception, datasets_dir: Path | None) -> EE
 
 
 def _set_up(task: Any, options: TaskOptions) -> None:
-    if task.OUTPUT_TYPE not in LIKELIHOOD:
+    if task.OUTPUT_TYPE not in OUTPUT_TYPES:
         raise EEBenchError(
-            f"task '{task.task_name}' is of type {task.OUTPUT_TYPE}, which EEBench cannot score yet; "
-            f"take tasks of type {', '.join(LIKELIHOOD)}."
+            f"task '{task.task_name}' is of type {task.OUTPUT_TYPE}, which EEBench cannot score; "
+            f"take tasks of type {', '.join(OUTPUT_TYPES)}."
         )
     if getattr(task, "UNSAFE_CODE", False):
         raise EEBenchError(f"task '{task.task_name}' runs code that a model wrote, which EEBench does not do.")
@@ -177,6 +183,8 @@ def _set_up(task: Any, options: TaskOptions) -> None:
         task.set_config(key="num_fewshot", value=options.num_fewshot)
     elif own_shots is None:
         task.set_config(key="num_fewshot", value=0)
+    if options.max_gen_toks is not None and task.OUTPUT_TYPE == "generate_until":
+        task.set_config(key="generation_kwargs", value={"max_gen_toks": options.max_gen_toks}, update=True)
 
 
 @contextlib.contextmanager

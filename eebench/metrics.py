@@ -1,4 +1,4 @@
-"""A task's own metrics, from the log-likelihoods at the layers where a setting stops.
+"""A task's own metrics, from what the model answers where a setting stops: log-likelihoods, or texts.
 
 lm-eval's task does the scoring, document by document; only its inputs come from a replay. Standard errors have closed
 forms where the metric does, so that a hundred settings cost no bootstrap.
@@ -22,7 +22,7 @@ from eebench.results import MetricValue
 MetricKey = tuple[str, str]
 """(metric, filter)"""
 Response = Any
-"""What a model returns for a request: (log-likelihood, is greedy), or the log-likelihood of a whole text."""
+"""What a model returns for a request: (log-likelihood, is greedy), the log-likelihood of a whole text, or a text."""
 
 PREFERRED = ("acc", "exact_match", "bits_per_byte", "acc_norm", "byte_perplexity", "word_perplexity", "perplexity")
 """The main metric of a task is the first of these it defines, else its first."""
@@ -49,11 +49,11 @@ class TaskScorer:
     """
 
     def __init__(
-        self, loaded: LoadedTask, instances: Sequence[Instance], num_tokens: Sequence[int], vocab: int
+        self, loaded: LoadedTask, instances: Sequence[Instance], num_tokens: Sequence[int] = (), vocab: int = 0
     ) -> None:
         """
         Args:
-            num_tokens: scored tokens of each instance.
+            num_tokens: scored tokens of each instance of a likelihood task.
             vocab: size of the vocabulary: guessing a text costs ln V nats per token.
         """
         self._task = loaded.task
@@ -64,18 +64,25 @@ class TaskScorer:
         self.documents = list(by_document.values())
         self._scored: dict[tuple[int, tuple[Response, ...]], Mapping[MetricKey, Any]] = {}
         self._rolling = loaded.output_type == "loglikelihood_rolling"
+        self._generates = loaded.generates
         guessed = [-tokens * math.log(vocab) for tokens in num_tokens]
-        self.main = self._main_metric(self._per_document(self.responses(guessed, [False] * len(guessed))))
+        nothing = self.grouped([""] * len(instances))
+        self.main = self._main_metric(
+            self._per_document(nothing if self._generates else self.responses(guessed, [False] * len(guessed)))
+        )
         higher = self._task.higher_is_better().get(self.main[0], True)
         self.direction = 1 if higher else -1
-        self.chance = self._chance(guessed)
+        self.chance = 0.0 if self._generates else self._chance(guessed)
 
     def responses(self, logprobs: Sequence[float], greedy: Sequence[bool]) -> list[list[Response]]:
         """A response per instance, grouped by document, from log-likelihoods and whether each answer is the top-1."""
-        flat = list(logprobs) if self._rolling else list(zip(logprobs, greedy, strict=True))
+        return self.grouped(list(logprobs) if self._rolling else list(zip(logprobs, greedy, strict=True)))
+
+    def grouped(self, flat: Sequence[Response]) -> list[list[Response]]:
+        """A response per instance, grouped by document."""
         grouped, start = [], 0
         for instances in self.documents:
-            grouped.append(flat[start : start + len(instances)])
+            grouped.append(list(flat[start : start + len(instances)]))
             start += len(instances)
         return grouped
 

@@ -28,6 +28,34 @@ class Prompt:
     source: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class PromptedRequest:
+    """A request for an answer: its number in the document, and its prompt."""
+
+    index: int
+    prompt: Prompt
+
+
+@dataclass(frozen=True)
+class PromptedDocument:
+    """A document of a generation task as tokens."""
+
+    id: int
+    hash: str
+    requests: tuple[PromptedRequest, ...]
+
+    @property
+    def prompt_hash(self) -> str:
+        """SHA-256 over prompts and what ends their answers: two documents with the same hash have the same tree."""
+        digest = hashlib.sha256(self.hash.encode())
+        for request in self.requests:
+            prompt = request.prompt
+            head = (request.index, prompt.max_new_tokens, len(prompt.source), prompt.until)
+            digest.update(repr(head).encode())
+            digest.update(np.array(prompt.source + prompt.tokens, dtype=np.int64).tobytes())
+        return digest.hexdigest()
+
+
 class StopRule:
     """When an answer ends: at the end-of-sequence token, at a string of `until`, or at its longest length.
 

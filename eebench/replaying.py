@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from eebench.errors import EEBenchError
 from eebench.policy import Bools, Bound, ExitPolicy, Hindsight, Ints, LayerView
 from eebench.statistics import layers_read
-from eebench.traces import Trace
 
 
 @dataclass(frozen=True)
@@ -28,30 +27,74 @@ class Decisions:
     lens_reads: Ints
 
 
-def replay(policy: ExitPolicy, trace: Trace) -> Decisions:
-    """Decide `policy` at every position of `trace`.
+class Positions(Hindsight, Protocol):
+    """Positions to be decided, and what every layer says there: a trace, or the nodes of a tree being decoded."""
+
+    @property
+    def num_positions(self) -> int: ...
+    @property
+    def position(self) -> Ints: ...
+    @property
+    def length(self) -> Ints: ...
+    @property
+    def key(self) -> NDArray[np.uint64]: ...
+    def at_layer(self, name: str, layer: int, going: Bools) -> NDArray[Any]:
+        """A statistic at one layer, from 1; only what stands where `going` will be used. [positions]"""
+        ...
+
+
+def replay(policy: ExitPolicy, positions: Positions) -> Decisions:
+    """Decide `policy` at every position.
 
     Raises:
         EEBenchError: the policy raised, or answered something that is not one boolean per position.
     """
     if isinstance(policy, Bound):
-        return _replay_bound(policy, trace)
-    source = _ChargedTrace(trace)
-    exit_layer = np.full(trace.num_positions, trace.num_layers, dtype=np.int16)
-    reads_at_exit = np.zeros(trace.num_layers + 1, dtype=np.int16)
-    going = np.ones(trace.num_positions, dtype=bool)
-    view: LayerView | None = None
-    state = SimpleNamespace()
-    for k in policy.layers_looked_at(trace.num_layers):
-        view = LayerView(source, k, view, trace.position, trace.length, trace.key, state)
-        stopping = going & _ask(policy, view)
-        exit_layer[stopping] = k
-        reads_at_exit[k] = len(source.layers_read | {k})
-        going &= ~stopping
-        if not going.any():
+        return _replay_bound(policy, positions)
+    deciding = Deciding(policy, positions)
+    for k in policy.layers_looked_at(positions.num_layers):
+        deciding.look(k)
+        if not deciding.going.any():
             break
-    reads_at_exit[trace.num_layers] = len(source.layers_read | {trace.num_layers})
-    return Decisions(exit_layer, reads_at_exit[exit_layer])
+    return deciding.decisions()
+
+
+class Deciding:
+    """One setting on its way up the layers at some positions.
+
+    Attributes:
+        going: where it has not stopped yet. [positions]
+    """
+
+    def __init__(self, policy: ExitPolicy, positions: Positions) -> None:
+        self._policy = policy
+        self._positions = positions
+        self.going: Bools = np.ones(positions.num_positions, dtype=bool)
+        self._source = _Charged(positions, self.going)
+        self._state = SimpleNamespace()
+        self._view: LayerView | None = None
+        self._exit_layer = np.full(positions.num_positions, positions.num_layers, dtype=np.int16)
+        self._reads_at_exit = np.zeros(positions.num_layers + 1, dtype=np.int16)
+
+    def look(self, k: int) -> None:
+        """Ask the policy at layer k; every layer it looks at must be asked, in order."""
+        at = self._positions
+        self._view = LayerView(self._source, k, self._view, at.position, at.length, at.key, self._state)
+        stopping = self.going & _ask(self._policy, self._view)
+        self._exit_layer[stopping] = k
+        self._reads_at_exit[k] = len(self._source.layers_read | {k})
+        self.going &= ~stopping  # in place: the source looks at the same array
+
+    @property
+    def reads_heads(self) -> bool:
+        """Whether it has asked for a statistic that takes a read of a head."""
+        return bool(self._source.layers_read)
+
+    def decisions(self) -> Decisions:
+        """Where it stopped; the last layer stops what is still going."""
+        last = self._positions.num_layers
+        self._reads_at_exit[last] = len(self._source.layers_read | {last})
+        return Decisions(self._exit_layer, self._reads_at_exit[self._exit_layer])
 
 
 def _replay_bound(policy: Bound, trace: Hindsight) -> Decisions:
@@ -83,20 +126,20 @@ def _ask(policy: ExitPolicy, view: LayerView) -> Bools:
     return answer
 
 
-class _ChargedTrace:
-    """A trace that notes which layers' heads have been read.
+class _Charged:
+    """Positions that note which layers' heads have been read.
 
     Every position still going at a look is charged alike, so one set of layers serves them all: a position that stops
     at k has paid for the layers read up to k.
     """
 
-    def __init__(self, trace: Trace) -> None:
-        self._trace = trace
-        self.num_layers = trace.num_layers
+    def __init__(self, positions: Positions, going: Bools) -> None:
+        self._positions = positions
+        self._going = going
+        self.num_layers = positions.num_layers
         self.layers_read: set[int] = set()
 
     def statistic(self, name: str, layer: int) -> NDArray[Any]:
-        values = self._trace.all_layers(name)
+        values = self._positions.at_layer(name, layer, self._going)
         self.layers_read |= layers_read(name, layer)
-        row: NDArray[Any] = values[layer - 1]
-        return row
+        return values

@@ -23,6 +23,10 @@ class Summary:
     Savings, fidelity and shares are fractions; `mean_exit_layer` counts from 1 and averages over positions;
     `lens_reads` is per position. `quality` is the value of the task's main metric, and it and `retention` are None
     where there is nothing to average or nothing to retain.
+
+    In generation there are means over documents besides: `answer_length` and `common_prefix`, the tokens emitted, and
+    how many of them until the answer first departs from the full model's; `departs`, the share of answers that do;
+    `repetition`, the share of 4-grams that have stood in the answer before.
     """
 
     n_docs: int
@@ -34,6 +38,10 @@ class Summary:
     fidelity: float
     quality: float | None
     retention: float | None
+    answer_length: float | None = None
+    common_prefix: float | None = None
+    departs: float | None = None
+    repetition: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,9 +103,12 @@ class Result:
         metrics: `metric,filter` -> value, every metric the task defines.
         summaries: `all`, `calibration` and `test` -> figures.
         exit_histogram: number of positions that stop at each layer. [layers]
-        selection: shares of positions that stop `before`, `at` and `after` the oracle's layer.
-        documents: per document: `exit_layers`, `lens_reads`, `agrees` and `flops` (sums over its positions), and
-            `quality` [documents, 2], the main metric and its weight (NaN where it is not a number per document).
+        selection: shares of positions that stop `before`, `at` and `after` the oracle's layer; in generation, of those
+            on the full model's own way.
+        documents: per document: `n_positions`; `exit_layers`, `lens_reads`, `agrees`, `flops` and `flops_full` (what
+            the full model would take), sums over its positions; and `quality` [documents, 2], the main metric and its
+            weight (NaN where it is not a number per document). In generation also `answer_length`, `common_prefix`,
+            `departs` and `repetition`.
     """
 
     policy: str

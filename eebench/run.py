@@ -2,149 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eebench.cache import traces_dir
-from eebench.cost import CostModel, cost_model
 from eebench.fitting import fit_all
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
-from eebench.metrics import TaskScorer
 from eebench.policy import ExitPolicy
 from eebench.progress import Progress, Silent
 from eebench.registry import find_policy
 from eebench.results import Evaluation, Result, columns
-from eebench.scoring import Scorer
+from eebench.scoring import coin_end_setting
 from eebench.spec import PolicySpec, parse_policies, settings_for
-from eebench.statistics import fingerprint
-from eebench.trace_cache import DamagedTrace, TraceCache, TraceKey, shard_digest
-from eebench.traces import Trace, concatenate
-from eebench.tracing import EncodedDocument, trace_documents
+from eebench.subject import Subject, load_subject
+from eebench.task_traces import Traced, trace_task
+from eebench.trace_cache import TraceCache
+from eebench.traces import Trace
 
 if TYPE_CHECKING:
-    from eebench.blocks import LayerReader
-    from eebench.encoding import Encoder
-    from eebench.models import LoadedModel, LoadOptions
+    from eebench.models import LoadOptions
     from eebench.store import Store
 
 DEFAULT_MODEL = "smollm2-135m"
 
 REFERENCES = ("full", "oracle")
 """Measured in every run: what quality is retained of, and what an EE-score of 100 is."""
-
-SHARD_DOCUMENTS = 32
-SHARD_POSITIONS = 4096
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model ready to be traced."""
-
-    loaded: LoadedModel
-    reader: LayerReader
-    encoder: Encoder
-    cost: CostModel
-
-
-def load_subject(name: str, options: LoadOptions | None = None, progress: Progress | None = None) -> Subject:
-    """Load a model, find its layers, and check that they are read exactly.
-
-    Raises:
-        EEBenchError: the model cannot be had, or cannot be read.
-    """
-    from eebench.blocks import LayerReader
-    from eebench.encoding import Encoder
-    from eebench.models import load_model
-
-    with (progress or Silent()).stage(f"Loading {name}"):
-        loaded = load_model(name, options)
-        reader = LayerReader(loaded.model)
-        return Subject(
-            loaded, reader, Encoder(loaded.model, loaded.tokenizer), cost_model(loaded.model, list(reader.blocks))
-        )
-
-
-# --- tracing through the cache -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Traced:
-    """A task's trace on a model, and the requests it was made of."""
-
-    trace: Trace
-    scorer: Scorer
-    documents_hash: str
-
-
-def trace_task(
-    subject: Subject,
-    task: LoadedTask,
-    options: TaskOptions,
-    *,
-    batch_size: int | None = None,
-    cache: TraceCache | None = None,
-    progress: Progress | None = None,
-) -> Traced:
-    """Trace a task, using the shards that are in the cache and adding those that are not."""
-    progress = progress or Silent()
-    instances = task.requests(options, subject.encoder)
-    documents = subject.encoder.encode(instances)
-    tokens = [request.num_positions for document in documents for request in document.requests]
-    scorer = TaskScorer(task, instances, tokens, vocab_size(subject))
-    key = TraceKey(
-        subject.loaded.model_id, subject.loaded.revision, subject.loaded.dtype, task.name, task.version, fingerprint()
-    )
-    shards = list(cut_into_shards(documents))
-    traces: list[Trace] = []
-    reused = 0
-    with progress.stage(f"Tracing {task.name} on {subject.loaded.name}", len(documents)) as advance:
-        for shard in shards:
-            trace = _cached(cache, key, shard, progress)
-            reused += trace is not None
-            if trace is None:
-                trace = trace_documents(subject.reader, shard, batch_size)
-                if cache:
-                    cache.save(key, shard_digest([document.prompt_hash for document in shard]), trace)
-            traces.append(trace)
-            advance(len(shard))
-    if reused:
-        progress.note(f"{task.name}: {reused} of {len(shards)} trace shards reused from the cache")
-    trace = concatenate(traces)
-    together = hashlib.sha256("\n".join(document.prompt_hash for document in documents).encode()).hexdigest()
-    return Traced(trace, Scorer(trace, subject.cost, scorer), together)
-
-
-def vocab_size(subject: Subject) -> int:
-    """V, the number of tokens the head tells apart."""
-    head: Any = subject.loaded.model.get_output_embeddings()
-    return int(head.weight.shape[0])
-
-
-def cut_into_shards(documents: Sequence[EncodedDocument]) -> Iterator[list[EncodedDocument]]:
-    """Documents in order, a few at a time: what a stopped run may lose."""
-    shard: list[EncodedDocument] = []
-    positions = 0
-    for document in documents:
-        if shard and (len(shard) == SHARD_DOCUMENTS or positions + document.num_positions > SHARD_POSITIONS):
-            yield shard
-            shard, positions = [], 0
-        shard.append(document)
-        positions += document.num_positions
-    yield shard
-
-
-def _cached(
-    cache: TraceCache | None, key: TraceKey, shard: Sequence[EncodedDocument], progress: Progress
-) -> Trace | None:
-    if cache is None:
-        return None
-    try:
-        return cache.load(key, shard_digest([document.prompt_hash for document in shard]))
-    except DamagedTrace as damaged:
-        progress.warn(f"the cached trace {damaged} of {key.task} was damaged; it is made again")
-        return None
 
 
 # --- settings on a traced task -----------------------------------------------------------------------------------
@@ -171,7 +54,7 @@ def evaluation_of(subject: Subject, task: LoadedTask, options: TaskOptions, trac
         chance=scorer.task.chance,
         informative=informative,
         informative_note=note,
-        n_docs=len(trace.documents),
+        n_docs=len(scorer.documents),
         n_positions=trace.num_positions,
         cost=subject.cost.to_json(),
         coin_end=scorer.coin_end(),
@@ -283,6 +166,7 @@ def measure(plan: RunPlan, progress: Progress | None = None) -> Iterator[Measure
                 progress=progress,
             )
             settings = fitted_settings(plan.specs, traced.trace, progress)
+            traced.decode([*settings, coin_end_setting()])
             evaluation = evaluation_of(subject, task, plan.task_options, traced)
             yield Measured(evaluation, settings, traced)
 

@@ -10,32 +10,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eebench.answers import Answerer, Answers, common_prefix, repetition, tokens_of
 from eebench.cost import CostModel
 from eebench.metrics import TaskScorer
 from eebench.policy import Bools, ExitPolicy
-from eebench.registry import source_hash
-from eebench.replaying import Decisions, replay
+from eebench.registry import find_policy, source_hash
 from eebench.results import Columns, MetricValue, Result, Summary, columns
-from eebench.traces import Part, Trace
+from eebench.traces import Document, Part, Trace
 
 PARTS: tuple[Part, Part] = ("calibration", "test")
+
+
+SEQUENCE_COLUMNS = ("answer_length", "common_prefix", "departs", "repetition")
 
 
 @dataclass(frozen=True)
 class Scorer:
     """Everything needed to score settings on one (model, task)."""
 
-    trace: Trace
+    answerer: Answerer
     cost: CostModel
     task: TaskScorer
 
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """The documents scored, in order."""
+        return self.answerer.full_trace.documents
+
     def score(self, policy: ExitPolicy) -> Result:
-        """Replay a setting and score it."""
-        decisions = replay(policy, self.trace)
-        scored = self._decided(decisions)
+        """Have a setting answer, and score its answers."""
+        scored = self._scored(policy)
+        decisions, layers = scored.answers.decisions, scored.answers.trace.num_layers
         metrics = {
             f"{metric},{name}": self.task.value((metric, name), items)
-            for (metric, name), items in self.task.score(scored.responses).items()
+            for (metric, name), items in self.task.score(scored.answers.responses).items()
         }
         builtin, policy_hash = source_hash(type(policy))
         return Result(
@@ -48,65 +56,76 @@ class Scorer:
             metrics=metrics,
             quality_full=self.full_quality.value,
             summaries=self._summaries(scored),
-            exit_histogram=np.bincount(decisions.exit_layer, minlength=self.trace.num_layers + 1)[1:].tolist(),
-            selection=self._selection(decisions),
+            exit_histogram=np.bincount(decisions.exit_layer, minlength=layers + 1)[1:].tolist(),
+            selection=self._selection(scored.answers),
             documents=scored.columns,
         )
 
     @cached_property
     def full_quality(self) -> MetricValue:
         """The full model's quality over all documents."""
-        return self.task.value(self.task.main, self.task.score(self._full.responses)[self.task.main])
+        return self.task.value(self.task.main, self.task.score(self._full.answers.responses)[self.task.main])
 
     def coin_end(self) -> dict[str, Summary]:
         """Where the no-skill line ends: every position stops at layer 1 after one read."""
-        first = np.ones(self.trace.num_positions, dtype=np.int16)
-        return self._summaries(self._decided(Decisions(first, np.ones_like(first))))
+        return self._summaries(self._scored(coin_end_setting()))
 
     def layer_agreement(self) -> NDArray[np.int64]:
-        """Per document, at how many positions a layer's top-1 is the full model's. [documents, layers]"""
-        return np.stack([self._per_document(agrees) for agrees in self.trace.agrees], axis=1).astype(np.int64)
+        """Per document, at how many positions of the full model's own answers a layer's top-1 is the full model's.
+
+        [documents, layers]
+        """
+        trace = self.answerer.full_trace
+        return np.stack([_per_document(trace, agrees) for agrees in trace.agrees], axis=1).astype(np.int64)
 
     @cached_property
     def positions_per_document(self) -> NDArray[np.int64]:
-        """[documents]"""
-        return np.bincount(self.trace.document, minlength=len(self.trace.documents)).astype(np.int64)
+        """Positions of the full model's own answers. [documents]"""
+        return _per_document(self.answerer.full_trace, 1.0).astype(np.int64)
 
     @cached_property
     def _full(self) -> _Scored:
-        last = np.full(self.trace.num_positions, self.trace.num_layers, dtype=np.int16)
-        return self._decided(Decisions(last, np.ones_like(last)))
+        return self._scored(find_policy("full")())
 
     @cached_property
-    def _full_flops(self) -> NDArray[np.float64]:
-        return self._per_document(self.cost.full(self.trace.context))
+    def _full_answers(self) -> list[tuple[int, ...]]:
+        return tokens_of(self.answerer.full_trace)
 
-    @cached_property
-    def _oracle_layer(self) -> NDArray[np.intp]:
-        """The first layer whose top-1 is the final one. [positions]"""
-        first: NDArray[np.intp] = self.trace.agrees.argmax(axis=0) + 1
-        return first
-
-    def _per_document(self, per_position: NDArray[Any]) -> NDArray[np.float64]:
-        """Sums over each document's positions. [positions] -> [documents]"""
-        documents = len(self.trace.documents)
-        return np.bincount(self.trace.document, weights=per_position, minlength=documents).astype(np.float64)
-
-    def _decided(self, decisions: Decisions) -> _Scored:
-        logprobs, greedy = self.trace.answers(decisions.exit_layer)
-        agrees = self.trace.agrees[decisions.exit_layer - 1, np.arange(self.trace.num_positions)]
-        flops = self.cost.flops(decisions.exit_layer, decisions.lens_reads, self.trace.context)
-        responses = self.task.responses(logprobs.tolist(), greedy.tolist())
+    def _scored(self, policy: ExitPolicy) -> _Scored:
+        answers = self.answerer.answers(policy)
+        trace, decisions = answers.trace, answers.decisions
+        flops = self.cost.flops(decisions.exit_layer, decisions.lens_reads, trace.context)
+        sequences = self._sequences(trace) if self.answerer.generates else {}
         return _Scored(
-            responses=responses,
-            columns=columns(
-                exit_layers=self._per_document(decisions.exit_layer).astype(np.int64),
-                lens_reads=self._per_document(decisions.lens_reads).astype(np.int64),
-                agrees=self._per_document(agrees).astype(np.int64),
-                flops=self._per_document(flops),
-                quality=self._quality_items(responses),
+            answers,
+            columns(
+                n_positions=_per_document(trace, 1.0).astype(np.int64),
+                exit_layers=_per_document(trace, decisions.exit_layer).astype(np.int64),
+                lens_reads=_per_document(trace, decisions.lens_reads).astype(np.int64),
+                agrees=_per_document(trace, answers.agrees).astype(np.int64),
+                flops=_per_document(trace, flops),
+                flops_full=_per_document(trace, self.cost.full(trace.context)),
+                quality=self._quality_items(answers.responses),
+                **sequences,
             ),
         )
+
+    def _sequences(self, trace: Trace) -> dict[str, NDArray[np.float64]]:
+        """Statistics of answers as sequences, beside the full model's; means over a document's requests. [documents]"""
+        own, full = tokens_of(trace), self._full_answers
+        shared = [common_prefix(one, other) for one, other in zip(own, full, strict=True)]
+        per_request: dict[str, list[float]] = {
+            "answer_length": [len(tokens) for tokens in own],
+            "common_prefix": list(map(float, shared)),
+            "departs": [one != other for one, other in zip(own, full, strict=True)],
+            "repetition": [repetition(tokens) for tokens in own],
+        }
+        document = np.array([request.document for request in trace.requests])
+        requests = np.bincount(document, minlength=len(self.documents))
+        return {
+            name: np.bincount(document, weights=values, minlength=len(self.documents)) / requests
+            for name, values in per_request.items()
+        }
 
     def _quality_items(self, responses: list[list[Any]]) -> NDArray[np.float64]:
         """The main metric of each document and its weight, NaN where it is not a number. [documents, 2]"""
@@ -116,46 +135,66 @@ class Scorer:
             weighted = np.array(pairs, dtype=np.float64)
         except (TypeError, ValueError):
             weighted = np.empty(0)
-        documents = len(self.trace.documents)
+        documents = len(self.documents)
         return weighted if weighted.shape == (documents, 2) else np.full((documents, 2), np.nan)
 
     def _summaries(self, scored: _Scored) -> dict[str, Summary]:
         """Figures over all documents and over each part that has any."""
-        chosen: dict[str, Bools] = {"all": np.ones(len(self.trace.documents), dtype=bool)}
-        chosen |= {part: self.trace.in_part(part) for part in PARTS}
+        chosen: dict[str, Bools] = {"all": np.ones(len(self.documents), dtype=bool)}
+        chosen |= {part: self.answerer.full_trace.in_part(part) for part in PARTS}
         return {part: self._summary(scored, documents) for part, documents in chosen.items() if documents.any()}
 
     def _summary(self, scored: _Scored, documents: Bools) -> Summary:
         sums: Mapping[str, float] = {name: float(values[documents].sum()) for name, values in scored.columns.items()}
-        positions = int(self.positions_per_document[documents].sum())
+        positions = int(sums["n_positions"])
         mean_exit = sums["exit_layers"] / positions
         quality = self._quality(scored, documents)
         return Summary(
             n_docs=int(documents.sum()),
             n_positions=positions,
             mean_exit_layer=mean_exit,
-            layers_saved=1 - mean_exit / self.trace.num_layers,
-            compute_saved=1 - sums["flops"] / float(self._full_flops[documents].sum()),
+            layers_saved=1 - mean_exit / scored.answers.trace.num_layers,
+            compute_saved=1 - sums["flops"] / sums["flops_full"],
             lens_reads=sums["lens_reads"] / positions,
             fidelity=sums["agrees"] / positions,
             quality=quality,
             retention=self.task.retention(quality, self._quality(self._full, documents)),
+            **{name: sums[name] / int(documents.sum()) for name in SEQUENCE_COLUMNS if name in sums},
         )
 
     def _quality(self, scored: _Scored, documents: Bools) -> float | None:
-        items = self.task.documents_in(scored.responses, np.flatnonzero(documents).tolist())
+        items = self.task.documents_in(scored.answers.responses, np.flatnonzero(documents).tolist())
         return self.task.main_value(items) if items else None
 
-    def _selection(self, decisions: Decisions) -> dict[str, float]:
-        """How often a setting stops before, at, or after the oracle's layer."""
-        difference = decisions.exit_layer - self._oracle_layer
+    def _selection(self, answers: Answers) -> dict[str, float]:
+        """How often a setting stops before, at, or after the oracle's layer: the first whose top-1 is the final one."""
+        difference = answers.decisions.exit_layer - (answers.trace.agrees.argmax(axis=0) + 1)
+        if self.answerer.generates:  # elsewhere not all layers have been read
+            difference = difference[self._on_full_way(answers.trace)]
         shares = {"before": difference < 0, "at": difference == 0, "after": difference > 0}
         return {name: float(mask.mean()) for name, mask in shares.items()}
+
+    def _on_full_way(self, trace: Trace) -> Bools:
+        """Which positions have the prefix that the full model's answer has there. [positions]"""
+        shared = [common_prefix(*pair) for pair in zip(tokens_of(trace), self._full_answers, strict=True)]
+        way: Bools = trace.position <= np.array(shared)[trace.request]
+        return way
+
+
+def coin_end_setting() -> ExitPolicy:
+    """The setting that stops everywhere at layer 1."""
+    return find_policy("static")(layer=1)  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True)
 class _Scored:
-    """A setting's responses per document, and its sums per document."""
+    """A setting's answers, and its sums per document."""
 
-    responses: list[list[Any]]
+    answers: Answers
     columns: Columns
+
+
+def _per_document(trace: Trace, per_position: NDArray[Any] | float) -> NDArray[np.float64]:
+    """Sums over each document's positions. [positions] -> [documents]"""
+    weights = np.broadcast_to(np.asarray(per_position, dtype=np.float64), trace.document.shape)
+    return np.bincount(trace.document, weights=weights, minlength=len(trace.documents)).astype(np.float64)

@@ -4,7 +4,8 @@
                         /<documents>-<checksum>.parquet  one shard
 
 A folder is keyed by model, task and statistics; a shard by every token of its documents. So a run that was stopped
-goes on at the shard it had reached, and a larger --limit uses the shards of a smaller one.
+goes on at the shard it had reached, and a larger --limit uses the shards of a smaller one. The shard of a generation
+task is a tree; it is replaced when further settings have been decoded on it.
 """
 
 from __future__ import annotations
@@ -13,25 +14,31 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eebench.errors import EEBenchError
 from eebench.traces import Document, Request, Trace
+from eebench.trees import Tree
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+T = TypeVar("T")
+
 FORMAT = 1
 """Raised whenever a trace means something else than before."""
 
-_ROW_COLUMNS = ("target", "position", "length", "context", "key", "request")
+_TRACE_ROWS = ("target", "position", "length", "context", "key", "request")
+_TREE_ROWS = ("parent", "token", "position", "length", "context", "key", "request")
+_TREE_LAYERS = ("known", "compared")
 _STATISTIC = "statistic:"
 
 
@@ -78,14 +85,26 @@ class TraceCache:
         self.root = root
 
     def load(self, key: TraceKey, shard: str) -> Trace | None:
-        """A shard, or None if it is not there.
+        """A shard of a likelihood task, or None if it is not there.
 
         Raises:
             DamagedTrace: it is there and not what was written; it has been removed.
         """
-        for path in self._folder(key).glob(f"{shard}-*.parquet"):
+        return self._load(key, shard, _to_trace)
+
+    def load_tree(self, key: TraceKey, shard: str) -> Tree | None:
+        """A shard of a generation task, or None if it is not there.
+
+        Raises:
+            DamagedTrace: it is there and not what was written; it has been removed.
+        """
+        return self._load(key, shard, _to_tree)
+
+    def _load(self, key: TraceKey, shard: str, made_of: Callable[[pa.Table], T]) -> T | None:
+        # Of a tree there are two for a moment, while it is replaced by one that holds more.
+        for path in sorted(self._folder(key).glob(f"{shard}-*.parquet"), key=_size, reverse=True):
             try:
-                return _read(path)
+                return made_of(_read(path))
             except FileNotFoundError:  # `eebench traces rm` was quicker
                 return None
             except Exception as error:  # a damaged Parquet file raises whatever its reader stumbles over
@@ -94,8 +113,8 @@ class TraceCache:
                 raise DamagedTrace(path.name) from error
         return None
 
-    def save(self, key: TraceKey, shard: str, trace: Trace) -> None:
-        """Write a shard: under its name it is whole or not there.
+    def save(self, key: TraceKey, shard: str, trace: Trace | Tree) -> None:
+        """Write a shard: under its name it is whole or not there. A tree takes the place of what it has grown from.
 
         Raises:
             EEBenchError: the folder cannot be written to.
@@ -104,8 +123,11 @@ class TraceCache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / "trace.json", json.dumps(asdict(key), indent=2).encode())
-            content = _to_parquet(trace)
-            write_whole(folder / f"{shard}-{_checksum(content)}.parquet", content)
+            content = _parquet(_trace_table(trace) if isinstance(trace, Trace) else _tree_table(trace))
+            path = folder / f"{shard}-{_checksum(content)}.parquet"
+            write_whole(path, content)
+            for older in set(folder.glob(f"{shard}-*.parquet")) - {path}:
+                older.unlink(missing_ok=True)
         except OSError as error:
             raise EEBenchError(
                 f"the trace cache at {folder} cannot be written ({error.strerror or error}); make room, or set "
@@ -172,46 +194,85 @@ def write_whole(path: Path, content: bytes) -> None:
 # --- Parquet -----------------------------------------------------------------------------------------------------
 
 
-def _to_parquet(trace: Trace) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    layers = trace.num_layers
-    columns: dict[str, Any] = {name: pa.array(getattr(trace, name)) for name in _ROW_COLUMNS}
+def _trace_table(trace: Trace) -> pa.Table:
     per_layer = {f"{_STATISTIC}{name}": values for name, values in trace.statistics.items()}
-    for name, values in {**per_layer, "target_logprob": trace.target_logprob}.items():  # [layers, positions]
-        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values.T).reshape(-1)), layers)
+    return _table(trace, _TRACE_ROWS, {**per_layer, "target_logprob": trace.target_logprob}, {})
+
+
+def _tree_table(tree: Tree) -> pa.Table:
+    per_layer = {f"{_STATISTIC}{name}": values for name, values in tree.statistics.items()}
+    per_layer |= {name: getattr(tree, name) for name in _TREE_LAYERS}
+    return _table(tree, _TREE_ROWS, per_layer, {"ends": json.dumps(tree.ends.tolist())})
+
+
+def _table(
+    trace: Trace | Tree, rows: Sequence[str], per_layer: Mapping[str, NDArray[Any]], about: Mapping[str, str]
+) -> pa.Table:
+    """A row per position; what is [layers, positions] as a list per row."""
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {name: pa.array(getattr(trace, name)) for name in rows}
+    for name, values in per_layer.items():
+        flat = pa.array(np.ascontiguousarray(values.T).reshape(-1))
+        columns[name] = pa.FixedSizeListArray.from_arrays(flat, trace.num_layers)
     about = {
+        **about,
         "requests": json.dumps([(request.document, request.index) for request in trace.requests]),
         "documents": json.dumps([(document.id, document.hash) for document in trace.documents]),
     }
+    return pa.table(columns).replace_schema_metadata(about)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns).replace_schema_metadata(about), sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
 
-def _read(path: Path) -> Trace:
+def _read(path: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     content = path.read_bytes()
     if _checksum(content) != path.stem.rpartition("-")[2]:
         raise DamagedTrace(path.name)
-    table = pq.read_table(pa.BufferReader(content))
+    return pq.read_table(pa.BufferReader(content))
+
+
+def _to_trace(table: pa.Table) -> Trace:
+    return Trace(target_logprob=_per_layer(table, "target_logprob"), **_shared(table, _TRACE_ROWS))
+
+
+def _to_tree(table: pa.Table) -> Tree:
+    ends = np.array(json.loads(table.schema.metadata[b"ends"]), dtype=np.int32).reshape(-1, 2)
+    layers = {name: _per_layer(table, name) for name in _TREE_LAYERS}
+    return Tree(ends=ends, **layers, **_shared(table, _TREE_ROWS))
+
+
+def _shared(table: pa.Table, rows: Sequence[str]) -> dict[str, Any]:
+    """What traces and trees have in common."""
     about = table.schema.metadata
-    rows = {name: table.column(name).to_numpy() for name in _ROW_COLUMNS}
-    statistics = {name for name in table.column_names if name.startswith(_STATISTIC)}
-    return Trace(
-        statistics={name.removeprefix(_STATISTIC): _per_layer(table, name) for name in sorted(statistics)},
-        target_logprob=_per_layer(table, "target_logprob"),
-        **rows,
-        requests=tuple(Request(document, index) for document, index in json.loads(about[b"requests"])),
-        documents=tuple(Document(number, digest) for number, digest in json.loads(about[b"documents"])),
-    )
+    statistics = sorted(name for name in table.column_names if name.startswith(_STATISTIC))
+    return {
+        **{name: table.column(name).to_numpy() for name in rows},
+        "statistics": {name.removeprefix(_STATISTIC): _per_layer(table, name) for name in statistics},
+        "requests": tuple(Request(document, index) for document, index in json.loads(about[b"requests"])),
+        "documents": tuple(Document(number, digest) for number, digest in json.loads(about[b"documents"])),
+    }
 
 
 def _per_layer(table: pa.Table, name: str) -> Any:
     column = table.column(name).combine_chunks()
     layers = column.type.list_size
     return np.ascontiguousarray(column.flatten().to_numpy(zero_copy_only=False).reshape(-1, layers).T)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -84,6 +84,11 @@ class Trace:
         except KeyError:
             raise unknown("statistic", name, self.statistics) from None
 
+    def at_layer(self, name: str, layer: int, going: Bools) -> NDArray[Any]:
+        """A statistic at one layer, from 1, wherever a setting is `going` or not. [positions]"""
+        values: NDArray[Any] = self.all_layers(name)[layer - 1]
+        return values
+
     @cached_property
     def document(self) -> Ints:
         """Index into `documents` of each position. [positions]"""

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eebench.batching import Sequenced, Source, Tokens, padded_batches
 from eebench.blocks import LayerReader
 from eebench.prompts import position_keys
 from eebench.statistics import REGISTRY, Lens, Statistic
@@ -25,14 +26,6 @@ from eebench.traces import Document, Request, Trace
 
 READ_AT_ONCE = 128
 """Positions read through the head together: positions × vocabulary floats are in memory twice."""
-
-AUTO_BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}
-"""Tokens in a batch of `--batch-size auto`; a longer sequence runs alone."""
-
-
-Tokens = tuple[int, ...]
-Sequenced = tuple[Tokens, Tokens]
-"""(source, tokens)"""
 
 
 @dataclass(frozen=True)
@@ -175,59 +168,22 @@ def _read(reader: LayerReader, tree: PrefixTree, batch_size: int | None) -> _Rea
     return _Readings(statistics, target_logprob)
 
 
-Source = tuple[Tensor, Tensor] | tuple[()]
-"""What an encoder reads, and which of it is not padding, both [batch, length]; nothing for decoder-only models."""
-
-
 def _batches(
     tree: PrefixTree, batch_size: int | None, device: torch.device
 ) -> list[tuple[Tensor, Source, NDArray[np.int64], Tensor, Tensor]]:
-    """Right-padded batches: token ids [batch, length], source, and the scored prefixes' number, row and column.
-
-    Padding needs no mask: every family read here is causal, and nothing to the right of a position is scored for it.
-    """
+    """Batches: token ids [batch, length], source, and the scored prefixes' number, row and column."""
     scored_in: list[list[tuple[int, int]]] = [[] for _ in tree.sequences]
     for scored, node in enumerate(tree.scored):
         sequence, depth = tree.place[node]
         scored_in[sequence].append((scored, depth))
     batches = []
-    for group in _grouped([len(source) + len(tokens) for source, tokens in tree.sequences], batch_size, device):
-        sources, sequences = zip(*(tree.sequences[sequence] for sequence in group), strict=True)
+    for group, input_ids, source in padded_batches(tree.sequences, batch_size, device):
         wanted = [(scored, row, depth) for row, sequence in enumerate(group) for scored, depth in scored_in[sequence]]
         if wanted:
             scored_ids, rows, columns = np.array(wanted).T
             row_ids, column_ids = (torch.from_numpy(array.copy()).to(device) for array in (rows, columns))
-            batches.append((_padded(sequences, device), _source(sources, device), scored_ids, row_ids, column_ids))
+            batches.append((input_ids, source, scored_ids, row_ids, column_ids))
     return batches
-
-
-def _padded(sequences: Sequence[Tokens], device: torch.device) -> Tensor:
-    """[batch, length]"""
-    padded = np.zeros((len(sequences), max(map(len, sequences))), dtype=np.int64)
-    for row, tokens in enumerate(sequences):
-        padded[row, : len(tokens)] = tokens
-    return torch.from_numpy(padded).to(device)
-
-
-def _source(sources: Sequence[Tokens], device: torch.device) -> Source:
-    if not any(sources):
-        return ()
-    return _padded(sources, device), _padded([(1,) * len(source) for source in sources], device)
-
-
-def _grouped(lengths: Sequence[int], batch_size: int | None, device: torch.device) -> list[list[int]]:
-    """Sequences cut into batches of like length, longest first, by number or by padded size."""
-    room = AUTO_BATCH_TOKENS.get(device.type, AUTO_BATCH_TOKENS["cpu"])
-    groups: list[list[int]] = []
-    for sequence in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
-        fits = groups and (
-            len(groups[-1]) < batch_size if batch_size else (len(groups[-1]) + 1) * lengths[groups[-1][0]] <= room
-        )
-        if fits:
-            groups[-1].append(sequence)
-        else:
-            groups.append([sequence])
-    return groups
 
 
 @torch.inference_mode()

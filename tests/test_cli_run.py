@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from eebench import tracing
 from eebench.cache import traces_dir
 from eebench.cli import main
-from eebench.run import SHARD_DOCUMENTS
+from eebench.task_traces import SHARD_DOCUMENTS
 from tests.small_models import save_small_model
 
 TASK = ("-t", "eebench_agreement", "--limit", "12")
@@ -120,7 +120,7 @@ class TestRunning:
 class TestTraces:
     def test_a_second_run_reuses_them_and_says_so(self, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert eebench("run", "-m", model, "-p", "full", *TASK).exit_code == 0
-        monkeypatch.setattr("eebench.run.trace_documents", _never)
+        monkeypatch.setattr("eebench.task_traces.trace_documents", _never)
         answer = eebench("run", "-m", model, "-p", "entropy", *TASK)
         assert answer.exit_code == 0, answer.output
         assert "1 of 1 trace shards reused" in answer.stderr
@@ -160,7 +160,7 @@ class TestTraces:
             traced.append(len(arguments[1]))
             return tracing.trace_documents(*arguments)
 
-        monkeypatch.setattr("eebench.run.trace_documents", stop_at_the_third)
+        monkeypatch.setattr("eebench.task_traces.trace_documents", stop_at_the_third)
         answer = eebench(*command)
         assert answer.exit_code == 130
         assert "the same command goes on from there" in answer.stderr

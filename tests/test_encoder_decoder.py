@@ -9,7 +9,8 @@ import torch
 
 from eebench.blocks import LayerReader
 from eebench.harness import LoadedTask, load_tasks
-from eebench.run import load_subject, trace_task
+from eebench.subject import load_subject
+from eebench.task_traces import trace_task
 from tests.small_models import ENCODER_DECODERS, LAYERS, VOCAB, save_small_model, small_model
 from tests.test_lens import cut, everywhere
 from tests.test_run import OPTIONS, TASKS, plain_lm_eval, scored

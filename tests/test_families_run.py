@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
-from eebench.run import load_subject, trace_task
+from eebench.subject import load_subject
+from eebench.task_traces import trace_task
 from tests.families.shrink import small_model
 from tests.small_models import small_tokenizer
 from tests.test_families import EXACT

@@ -17,8 +17,9 @@ from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.models import LoadOptions
 from eebench.own_tasks import OWN_TASKS
 from eebench.policy import ExitPolicy
-from eebench.run import Subject, Traced, load_subject, trace_task
 from eebench.spec import parse_policies, settings_for
+from eebench.subject import Subject, load_subject
+from eebench.task_traces import Traced, trace_task
 
 pytestmark = pytest.mark.real_weights
 
@@ -58,7 +59,7 @@ def plain(subject: Subject, task: LoadedTask, options: TaskOptions, batch_size: 
 
 def assert_same_to_the_last_document(subject: Subject, task: LoadedTask, traced: Traced, options: TaskOptions) -> None:
     scorer = traced.scorer
-    replayed = scorer.task.score(scorer._full.responses)
+    replayed = scorer.task.score(scorer._full.answers.responses)
     for sample_number, sample in enumerate(plain(subject, task, options)):
         for metric in sample["metrics"]:
             assert replayed[(metric, sample["filter"])][sample_number] == pytest.approx(sample[metric], rel=1e-4), (

@@ -14,8 +14,10 @@ from lm_eval.models.huggingface import HFLM
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.policy import ExitPolicy
 from eebench.registry import find_policy
-from eebench.run import Subject, Traced, evaluation_of, load_subject, trace_task
+from eebench.run import evaluation_of
 from eebench.spec import parse_policies, settings_for
+from eebench.subject import Subject, load_subject
+from eebench.task_traces import Traced, trace_task
 from tests.small_models import FAMILIES, LAYERS, save_small_model
 from tests.test_lens import cut
 

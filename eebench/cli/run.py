@@ -51,6 +51,9 @@ DEFAULT_MODEL = "smollm2-135m"
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Score only the first N documents of each task.")
 @click.option("--num-fewshot", type=click.IntRange(min=0), help="Examples before each question.  [default: the task's]")
+@click.option(
+    "--max-gen-toks", type=click.IntRange(min=1), help="Longest answer of generation tasks.  [default: the task's]"
+)
 @click.option("--seed", type=int, default=1234, show_default=True, help="Seed of the few-shot sampler.")
 @load_options
 @click.option("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Sequences per forward pass.")
@@ -71,6 +74,7 @@ def run(
     tasks: tuple[str, ...],
     limit: int | None,
     num_fewshot: int | None,
+    max_gen_toks: int | None,
     seed: int,
     batch_size: str,
     apply_chat_template: bool,
@@ -104,7 +108,7 @@ def run(
         from eebench.models import LoadOptions
         from eebench.run import plan
 
-    task_options = TaskOptions(limit, num_fewshot, apply_chat_template, seed, datasets_dir)
+    task_options = TaskOptions(limit, num_fewshot, apply_chat_template, seed, datasets_dir, max_gen_toks)
     options = LoadOptions(**loading)
     with progress.stage("Loading tasks"):
         planned = plan(policies, models, tasks or tuple(OWN_TASKS), task_options, options, sequences, not no_cache)

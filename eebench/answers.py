@@ -1,0 +1,124 @@
+"""What a model answers when a setting decides where its positions stop: the one thing that scoring needs to know.
+
+In likelihood tasks the positions are given, and answers are log-likelihoods read at the exit layers. In generation a
+setting makes its own positions: it goes its own way through the tree, and its answer is the text it has emitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+
+from eebench.metrics import Response, TaskScorer
+from eebench.policy import Bools, ExitPolicy
+from eebench.replaying import Decisions, replay
+from eebench.traces import Trace
+from eebench.trees import Tree, Walk
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers of one setting.
+
+    Attributes:
+        trace: the positions that the setting has decided; in generation its targets are the tokens emitted.
+        decisions: where they stop.
+        agrees: whether what was emitted or read there is the full model's most probable token. [positions]
+        responses: what the task is told, by document.
+    """
+
+    trace: Trace
+    decisions: Decisions
+    agrees: Bools
+    responses: list[list[Response]]
+
+
+class Answerer(Protocol):
+    """Makes the answers of settings on one (model, task).
+
+    Attributes:
+        full_trace: the positions of the full model's own answers.
+        generates: whether the answers are texts.
+    """
+
+    @property
+    def full_trace(self) -> Trace: ...
+    @property
+    def generates(self) -> bool: ...
+    def answers(self, policy: ExitPolicy) -> Answers: ...
+
+
+class LikelihoodAnswers:
+    """Answers from the trace of a likelihood task."""
+
+    generates = False
+
+    def __init__(self, trace: Trace, task: TaskScorer) -> None:
+        self.full_trace = trace
+        self._task = task
+
+    def answers(self, policy: ExitPolicy) -> Answers:
+        """Replay a setting."""
+        trace, decisions = self.full_trace, replay(policy, self.full_trace)
+        logprobs, greedy = trace.answers(decisions.exit_layer)
+        responses = self._task.responses(logprobs.tolist(), greedy.tolist())
+        return Answers(trace, decisions, agreement(trace, decisions), responses)
+
+
+class TreeAnswers:
+    """Answers from the tree of a generation task; a setting that leaves the tree is decoded on the way."""
+
+    generates = True
+
+    def __init__(
+        self,
+        tree: Callable[[ExitPolicy], tuple[Tree, Walk]],
+        full_trace: Trace,
+        task: TaskScorer,
+        text: Callable[[int, tuple[int, ...]], str],
+    ) -> None:
+        """
+        Args:
+            tree: the tree that holds the whole way of a setting, and the way.
+            text: what the tokens of an answer to a request say.
+        """
+        self._tree, self._task, self._text = tree, task, text
+        self.full_trace = full_trace
+
+    def answers(self, policy: ExitPolicy) -> Answers:
+        """Walk a setting through the tree."""
+        tree, walk = self._tree(policy)
+        trace = tree.along(walk)
+        texts = [self._text(request, tokens) for request, tokens in enumerate(tokens_of(trace))]
+        return Answers(trace, walk.decisions, agreement(trace, walk.decisions), self._task.grouped(texts))
+
+
+def agreement(trace: Trace, decisions: Decisions) -> Bools:
+    """Whether the exit layer's most probable token is the full model's. [positions]"""
+    agrees: Bools = trace.agrees[decisions.exit_layer - 1, np.arange(trace.num_positions)]
+    return agrees
+
+
+def tokens_of(trace: Trace) -> list[tuple[int, ...]]:
+    """The tokens emitted in answer to each request."""
+    ends = np.searchsorted(trace.request, np.arange(len(trace.requests) + 1))
+    return [tuple(trace.target[start:end].tolist()) for start, end in pairwise(ends)]
+
+
+# --- answers as sequences ----------------------------------------------------------------------------------------
+
+
+def common_prefix(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """How many tokens two answers share from the start."""
+    differ = (number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differ, min(len(one), len(other)))
+
+
+def repetition(tokens: Sequence[int], n: int = 4) -> float:
+    """Share of n-grams that have stood in the answer before: seq-rep-n of Welleck et al. 2020 (arXiv 1908.04319)."""
+    grams = [tuple(tokens[start : start + n]) for start in range(len(tokens) - n + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0

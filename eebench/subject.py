@@ -1,0 +1,69 @@
+"""A model ready to be measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from eebench.cost import CostModel, cost_model
+from eebench.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from eebench.blocks import LayerReader
+    from eebench.encoding import Encoder
+    from eebench.execution import Executor
+    from eebench.models import LoadedModel, LoadOptions
+    from eebench.tree_runner import TreeRunner
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, how its layers are read, how its requests are encoded, and what its blocks cost."""
+
+    loaded: LoadedModel
+    reader: LayerReader
+    encoder: Encoder
+    cost: CostModel
+
+    @cached_property
+    def runner(self) -> TreeRunner:
+        """Runs the trees of generation tasks; how it can is tried out the first time it is needed."""
+        from eebench.tree_runner import TreeRunner
+
+        return TreeRunner(self.reader)
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Really skips blocks.
+
+        Raises:
+            EEBenchError: blocks of this architecture cannot be skipped while it decodes.
+        """
+        from eebench.execution import Executor
+
+        return Executor(self.reader, self.cost)
+
+    @property
+    def vocab_size(self) -> int:
+        """V, the number of tokens the head tells apart."""
+        head: Any = self.loaded.model.get_output_embeddings()
+        return int(head.weight.shape[0])
+
+
+def load_subject(name: str, options: LoadOptions | None = None, progress: Progress | None = None) -> Subject:
+    """Load a model, find its layers, and check that they are read exactly.
+
+    Raises:
+        EEBenchError: the model cannot be had, or cannot be read.
+    """
+    from eebench.blocks import LayerReader
+    from eebench.encoding import Encoder
+    from eebench.models import load_model
+
+    with (progress or Silent()).stage(f"Loading {name}"):
+        loaded = load_model(name, options)
+        reader = LayerReader(loaded.model)
+        return Subject(
+            loaded, reader, Encoder(loaded.model, loaded.tokenizer), cost_model(loaded.model, list(reader.blocks))
+        )

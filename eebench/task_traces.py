@@ -1,0 +1,253 @@
+"""A task on a model: its likelihood requests traced, or its answers decoded as a tree, through the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol, TypeVar
+
+from lm_eval.api.instance import Instance
+
+from eebench.answers import LikelihoodAnswers, TreeAnswers
+from eebench.harness import LoadedTask, TaskOptions
+from eebench.metrics import TaskScorer
+from eebench.policy import Bools, Bound, ExitPolicy, Hindsight
+from eebench.progress import Advance, Progress, Silent
+from eebench.prompts import PromptedDocument
+from eebench.scoring import Scorer
+from eebench.statistics import REGISTRY, fingerprint
+from eebench.subject import Subject
+from eebench.trace_cache import DamagedTrace, TraceCache, TraceKey, shard_digest
+from eebench.traces import Document, Request, Trace, concatenate
+from eebench.tracing import EncodedDocument, trace_documents
+from eebench.trees import Leaf, Tree, Walk, concatenate_trees
+
+SHARD_DOCUMENTS = 32
+SHARD_POSITIONS = 4096
+SHARD_ANSWERS = 16
+"""Documents of a generation task in a shard: they are decoded together."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A task on a model, ready for settings to be scored.
+
+    Attributes:
+        trace: the positions of the task; in generation, of the full model's own answers.
+        documents_hash: a hash of all prompts; only results that share it are compared.
+        decode: has settings decoded together, so that they can be scored; nothing to do where a trace serves them all.
+    """
+
+    trace: Trace
+    scorer: Scorer
+    documents_hash: str
+    decode: Callable[[Sequence[ExitPolicy]], None]
+
+
+def trace_task(
+    subject: Subject,
+    task: LoadedTask,
+    options: TaskOptions,
+    *,
+    batch_size: int | None = None,
+    cache: TraceCache | None = None,
+    progress: Progress | None = None,
+) -> Traced:
+    """Trace a task, using the shards that are in the cache and adding those that are not."""
+    progress = progress or Silent()
+    instances = task.requests(options, subject.encoder)
+    shards = _Shards(subject, task, cache, progress)
+    if task.generates:
+        return _decode_task(subject, task, instances, shards, batch_size)
+    return _trace_task(subject, task, instances, shards, batch_size)
+
+
+def _trace_task(
+    subject: Subject, task: LoadedTask, instances: Sequence[Instance], shards: _Shards, batch_size: int | None
+) -> Traced:
+    documents = subject.encoder.encode(instances)
+    tokens = [request.num_positions for document in documents for request in document.requests]
+    scorer = TaskScorer(task, instances, tokens, subject.vocab_size)
+    traces: list[Trace] = []
+    with shards.stage("Tracing", len(documents)) as advance:
+        for shard in cut_into_shards(documents):
+            trace = shards.load(TraceCache.load, shard)
+            if trace is None:
+                trace = trace_documents(subject.reader, shard, batch_size)
+                shards.save(shard, trace)
+            traces.append(trace)
+            advance(len(shard))
+    shards.note_reused(len(traces))
+    trace = concatenate(traces)
+    answers = LikelihoodAnswers(trace, scorer)
+    return Traced(trace, Scorer(answers, subject.cost, scorer), _hash_of(documents), lambda _settings: None)
+
+
+def cut_into_shards(documents: Sequence[EncodedDocument]) -> Iterator[list[EncodedDocument]]:
+    """Documents in order, a few at a time: what a stopped run may lose."""
+    shard: list[EncodedDocument] = []
+    positions = 0
+    for document in documents:
+        if shard and (len(shard) == SHARD_DOCUMENTS or positions + document.num_positions > SHARD_POSITIONS):
+            yield shard
+            shard, positions = [], 0
+        shard.append(document)
+        positions += document.num_positions
+    yield shard
+
+
+# --- generation --------------------------------------------------------------------------------------------------
+
+
+def _decode_task(
+    subject: Subject, task: LoadedTask, instances: Sequence[Instance], shards: _Shards, batch_size: int | None
+) -> Traced:
+    documents = subject.encoder.encode_prompts(instances)
+    scorer = TaskScorer(task, instances)
+    forest = Forest(subject, documents, shards, batch_size or SHARD_ANSWERS)
+    tree, walk = forest.way(FullModelReadWhole())
+
+    @cache
+    def text(request: int, tokens: tuple[int, ...]) -> str:
+        return subject.encoder.text(instances[request], tokens)
+
+    answers = TreeAnswers(forest.way, tree.along(walk), scorer, text)
+    return Traced(answers.full_trace, Scorer(answers, subject.cost, scorer), _hash_of(documents), forest.decode)
+
+
+class FullModelReadWhole(Bound):
+    """The full model, with every statistic read at every layer: what policies learn from and bounds look at."""
+
+    def could_stop(self, hindsight: Hindsight) -> Bools:
+        statistics = [hindsight.all_layers(name) for name in REGISTRY]
+        stops: Bools = statistics[0] != statistics[0]
+        stops[-1] = True
+        return stops
+
+
+class Forest:
+    """The trees of a task, a shard of documents each, which grow as settings are decoded on them."""
+
+    def __init__(self, subject: Subject, documents: Sequence[PromptedDocument], shards: _Shards, together: int) -> None:
+        """
+        Args:
+            together: the most documents that are decoded together.
+        """
+        self._subject, self._shards = subject, shards
+        self._documents = [documents[start : start + together] for start in range(0, len(documents), together)]
+        self._trees = [shards.load(TraceCache.load_tree, shard) for shard in self._documents]
+        self._whole: Tree | None = None
+        shards.note_reused(len(self._trees))
+
+    def way(self, policy: ExitPolicy) -> tuple[Tree, Walk]:
+        """The tree, and the whole way of a setting through it, decoded as far as it is not there yet."""
+        if self._whole is not None:
+            walk = self._whole.walk(policy)
+            if not walk.leaves:
+                return self._whole, walk
+        self.decode([policy])
+        self._whole = concatenate_trees([tree for tree in self._trees if tree is not None])
+        return self._whole, self._whole.walk(policy)
+
+    def decode(self, settings: Sequence[ExitPolicy]) -> None:
+        """Decode settings together, as far as their ways are not there yet."""
+        with self._shards.stage(f"Decoding {_some(settings)}", sum(map(len, self._documents))) as advance:
+            for number, documents in enumerate(self._documents):
+                grown = self._grown(self._trees[number], documents, settings)
+                if grown is not None:
+                    self._trees[number] = grown
+                    self._whole = None
+                    self._shards.save(documents, grown)
+                advance(len(documents))
+        if self._whole is None:
+            self._whole = concatenate_trees([tree for tree in self._trees if tree is not None])
+
+    def _grown(
+        self, tree: Tree | None, documents: Sequence[PromptedDocument], settings: Sequence[ExitPolicy]
+    ) -> Tree | None:
+        """The tree with these settings on it, or None if they are all there already."""
+        from eebench.growing import GrowingTree
+        from eebench.tree_decoding import decode
+
+        prompts = [request.prompt for document in documents for request in document.requests]
+        leaves = [tree.walk(setting).leaves for setting in settings] if tree else []
+        if tree and not any(leaves):
+            return None
+        if tree:
+            growing = GrowingTree.grown_from(tree, prompts)
+        else:
+            requests = [
+                Request(number, r.index) for number, document in enumerate(documents) for r in document.requests
+            ]
+            described = [Document(document.id, document.hash) for document in documents]
+            growing = GrowingTree(self._subject.reader.num_layers, prompts, requests, described)
+            leaves = [{request: Leaf(request, None) for request in range(len(prompts))} for _ in settings]
+        decode(self._subject.runner, growing, settings, leaves, self._subject.encoder.stop_rule)
+        return growing.finished()
+
+
+def _some(settings: Sequence[ExitPolicy]) -> str:
+    return settings[0].name if len(settings) == 1 else f"{len(settings)} settings"
+
+
+# --- shards in the cache -----------------------------------------------------------------------------------------
+
+
+class _Hashed(Protocol):
+    """A document that knows a hash of all its tokens."""
+
+    @property
+    def prompt_hash(self) -> str: ...
+
+
+Shard = TypeVar("Shard")
+
+
+class _Shards:
+    """The shards of one (model, task), in the cache or not, and what is said of them."""
+
+    def __init__(self, subject: Subject, task: LoadedTask, cache: TraceCache | None, progress: Progress) -> None:
+        loaded = subject.loaded
+        self._cache, self._progress = cache, progress
+        self._key = TraceKey(loaded.model_id, loaded.revision, loaded.dtype, task.name, task.version, fingerprint())
+        self._model, self._task = loaded.name, task.name
+        self._reused = 0
+
+    def stage(self, doing: str, total: int) -> AbstractContextManager[Advance]:
+        """A bar of documents."""
+        return self._progress.stage(f"{doing} {self._task} on {self._model}", total)
+
+    def load(
+        self, how: Callable[[TraceCache, TraceKey, str], Shard | None], documents: Sequence[_Hashed]
+    ) -> Shard | None:
+        """The shard of these documents, if there is a good one."""
+        if self._cache is None:
+            return None
+        try:
+            shard = how(self._cache, self._key, _digest(documents))
+        except DamagedTrace as damaged:
+            self._progress.warn(f"the cached trace {damaged} of {self._task} was damaged; it is made again")
+            return None
+        self._reused += shard is not None
+        return shard
+
+    def save(self, documents: Sequence[_Hashed], shard: Trace | Tree) -> None:
+        """Keep a shard."""
+        if self._cache:
+            self._cache.save(self._key, _digest(documents), shard)
+
+    def note_reused(self, total: int) -> None:
+        """Say how many shards were there."""
+        if self._reused:
+            self._progress.note(f"{self._task}: {self._reused} of {total} trace shards reused from the cache")
+
+
+def _digest(documents: Sequence[_Hashed]) -> str:
+    return shard_digest([document.prompt_hash for document in documents])
+
+
+def _hash_of(documents: Sequence[_Hashed]) -> str:
+    return hashlib.sha256("\n".join(document.prompt_hash for document in documents).encode()).hexdigest()
