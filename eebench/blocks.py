@@ -9,7 +9,7 @@ final norm, projections, head, scaling and soft-capping are the model's own, wha
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,14 +47,14 @@ class LayerReader:
         self.num_layers = len(self.blocks)
         self.device = next(model.parameters()).device
         self._stub = _StubBlock(self.blocks[0])
-        self._tail = _tail(model, self.path, self._stub)
+        self._tail = with_blocks(model, self.path, [self._stub])
         try:
             self.self_check_error = self._self_check()
         except EEBenchError:
             raise
         except Exception as error:  # any model's own code, run on a stub it does not expect
             raise EEBenchError(
-                f"{type(model).__name__} cannot be read layer by layer ({_said(error)}): its forward needs more of its "
+                f"{type(model).__name__} cannot be read layer by layer ({said(error)}): its forward needs more of its "
                 f"blocks than the state they hand on."
             ) from error
 
@@ -81,10 +81,15 @@ class LayerReader:
         Returns:
             One tensor per layer, [positions, hidden].
         """
+        return self.captured(_inputs(input_ids, source, source_mask), rows, columns)
+
+    @torch.inference_mode()
+    def captured(self, inputs: Mapping[str, Any], rows: Tensor, columns: Tensor) -> list[Tensor]:
+        """As `states`, for any arguments of the model's own forward. Per layer, [positions, hidden]."""
         captured: list[Tensor] = []
 
         def capture(_block: nn.Module, _args: Any, output: Any) -> None:
-            state = _state_of(output)
+            state = state_of(output)
             if state.ndim != 3:
                 raise EEBenchError(
                     f"{type(self.model).__name__} hands a state of shape {list(state.shape)} from block to block, not "
@@ -96,7 +101,7 @@ class LayerReader:
 
         with _hooked(self.blocks, capture):
             try:
-                self.model(**_inputs(input_ids, source, source_mask))
+                self.model(**inputs)
             except _AllCaptured:
                 return captured
         raise EEBenchError(
@@ -149,17 +154,23 @@ class LayerReader:
         last = self.states(ids, rows, columns, *source)[-1]
         self._hidden_size = last.shape[-1]
         lens = self.logits(last)
-        error = _difference(lens, own.flatten(0, 1))
-        if not error <= self._tolerance:
+        error = difference(lens, own.flatten(0, 1))
+        if not error <= self.tolerance:
             raise EEBenchError(
                 f"self-check failed for {type(self.model).__name__}: the lens at the last layer differs from the "
-                f"model's own logits by {error:.1e} of the largest logit (allowed {self._tolerance:.0e}), so EEBench "
+                f"model's own logits by {error:.1e} of the largest logit (allowed {self.tolerance:.0e}), so EEBench "
                 f"cannot read this architecture and refuses to print numbers for it."
             )
         return error
 
     @property
-    def _tolerance(self) -> float:
+    def extras_of_a_block(self) -> int | None:
+        """What a block returns besides the state: so many values in a tuple, or None if it returns the state alone."""
+        return self._stub.extras
+
+    @property
+    def tolerance(self) -> float:
+        """The largest difference that rounding explains in the model's dtype, relative to the largest logit."""
         return SELF_CHECK_TOLERANCE.get(next(self.model.parameters()).dtype, 6e-2)
 
     def _check_causality(self, probe: dict[str, Any], own: Tensor) -> None:
@@ -168,7 +179,7 @@ class LayerReader:
         changed = probe[name].clone()
         changed[:, -1] = probe[name][:, 0]
         logits: Tensor = self.model(**{**probe, name: changed}).logits.float()
-        if not _difference(logits[:, :-1], own[:, :-1]) <= self._tolerance:
+        if not difference(logits[:, :-1], own[:, :-1]) <= self.tolerance:
             raise EEBenchError(
                 f"{type(self.model).__name__} is not causal as it is configured: a later token changes what is "
                 f"predicted before it, so it cannot be scored left to right (an encoder may need is_decoder=true)."
@@ -185,7 +196,7 @@ class LayerReader:
         return logits.float()
 
 
-def _difference(one: Tensor, other: Tensor) -> float:
+def difference(one: Tensor, other: Tensor) -> float:
     """The largest difference, relative to the largest of `other`."""
     return float((one - other).abs().max() / other.abs().max().clamp(min=1e-6))
 
@@ -233,7 +244,7 @@ def _calls(model: nn.Module, lists: Mapping[str, Any]) -> dict[str, list[int]]:
         model(**_probe(model))
     except Exception as error:  # any model's own code
         raise EEBenchError(
-            f"{type(model).__name__} cannot be run on token ids alone ({_said(error)}), so EEBench cannot read its "
+            f"{type(model).__name__} cannot be run on token ids alone ({said(error)}), so EEBench cannot read its "
             f"layers."
         ) from error
     finally:
@@ -259,7 +270,7 @@ def _inputs(input_ids: Tensor, source: Tensor | None, source_mask: Tensor | None
     return {"input_ids": source, "attention_mask": source_mask, "decoder_input_ids": input_ids, "use_cache": False}
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """What an error of a library says, in one line."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:120]}"
 
@@ -287,17 +298,17 @@ class _StubBlock(nn.Module):
             return getattr(self.__dict__["real_block"], name)
 
 
-def _tail(model: nn.Module, path: str, stub: nn.Module) -> nn.Module:
-    """A copy of the modules on the way to the block list, all parameters shared, with the stub for blocks."""
-    tail = _shallow_copy(model)
-    parent = tail
+def with_blocks(model: nn.Module, path: str, blocks: Sequence[nn.Module]) -> nn.Module:
+    """A copy of the modules on the way to the block list, all parameters shared, with other blocks in its place."""
+    twin = _shallow_copy(model)
+    parent = twin
     *ways, last = path.split(".")
     for way in ways:
         child = _shallow_copy(parent._modules[way])
         parent._modules[way] = child
         parent = child
-    parent._modules[last] = nn.ModuleList([stub])
-    return tail
+    parent._modules[last] = nn.ModuleList(blocks)
+    return twin
 
 
 def _shallow_copy(module: nn.Module | None) -> nn.Module:
@@ -308,7 +319,8 @@ def _shallow_copy(module: nn.Module | None) -> nn.Module:
     return twin
 
 
-def _state_of(output: Any) -> Tensor:
+def state_of(output: Any) -> Tensor:
+    """The hidden state in what a block returns."""
     state: Tensor = output[0] if isinstance(output, tuple | list) else output
     return state
 

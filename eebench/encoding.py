@@ -48,12 +48,12 @@ class Encoder(HFLM):  # type: ignore[misc]
             asked = ", ".join(f"{name}={value}" for name, value in (wanted or {"do_sample": True}).items())
             raise EEBenchError(f"it asks for {asked}, and EEBench decodes greedily; leave this task out.")
         tokens = tuple(context[0].tolist())
-        room = max_length - len(tokens)
         if self.backend == "causal":
-            self._prompt = Prompt(tokens, tuple(stop), room)
+            self._prompt = Prompt(tokens, tuple(stop), max_length - len(tokens))
             return torch.tensor([[*tokens, *self._answer]])
         start = (int(self.model.generation_config.decoder_start_token_id),)
-        self._prompt = Prompt(start, tuple(stop), room, source=tokens)
+        # lm-eval counts the encoder's tokens into the length that it allows the decoder.
+        self._prompt = Prompt(start, tuple(stop), max_length - len(start), source=tokens)
         return torch.tensor([[*start, *self._answer]])
 
     def encode_prompts(self, instances: Sequence[Instance]) -> list[PromptedDocument]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 
+from eebench.answers import tokens_of
 from eebench.blocks import LayerReader
 from eebench.encoding import Encoder
 from eebench.errors import EEBenchError
@@ -17,6 +19,8 @@ from eebench.policy import ExitPolicy
 from eebench.replaying import replay
 from eebench.spec import parse_policies, settings_for
 from eebench.tracing import trace_documents
+from eebench.tree_decoding import grow
+from eebench.tree_runner import TreeRunner
 
 DOCUMENTS_AT_ONCE = 32
 
@@ -64,7 +68,17 @@ class EEBenchLM(Encoder):
         return [logprob for logprob, _greedy in self._decide(requests)]
 
     def generate_until(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
-        raise EEBenchError("generation tasks cannot be scored by --model eebench yet: take likelihood tasks.")
+        documents = self.encode_prompts(requests)
+        answers: list[tuple[int, ...]] = []
+        for start in range(0, len(documents), DOCUMENTS_AT_ONCE):
+            some = documents[start : start + DOCUMENTS_AT_ONCE]
+            tree = grow(self._runner, None, some, [self._setting], self.stop_rule)
+            answers.extend(tokens_of(tree.along(tree.walk(self._setting))))
+        return [self.text(request, answer) for request, answer in zip(requests, answers, strict=True)]
+
+    @cached_property
+    def _runner(self) -> TreeRunner:
+        return TreeRunner(self._reader)
 
     def _decide(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
         responses: list[tuple[float, bool]] = []

@@ -21,9 +21,9 @@ from eebench.scoring import Scorer
 from eebench.statistics import REGISTRY, fingerprint
 from eebench.subject import Subject
 from eebench.trace_cache import DamagedTrace, TraceCache, TraceKey, shard_digest
-from eebench.traces import Document, Request, Trace, concatenate
+from eebench.traces import Trace, concatenate
 from eebench.tracing import EncodedDocument, trace_documents
-from eebench.trees import Leaf, Tree, Walk, concatenate_trees
+from eebench.trees import Tree, Walk, concatenate_trees
 
 SHARD_DOCUMENTS = 32
 SHARD_POSITIONS = 4096
@@ -139,7 +139,7 @@ class Forest:
         self._subject, self._shards = subject, shards
         self._documents = [documents[start : start + together] for start in range(0, len(documents), together)]
         self._trees = [shards.load(TraceCache.load_tree, shard) for shard in self._documents]
-        self._whole: Tree | None = None
+        self._whole: Tree | None = None  # put together from all shards
         shards.note_reused(len(self._trees))
 
     def way(self, policy: ExitPolicy) -> tuple[Tree, Walk]:
@@ -154,10 +154,14 @@ class Forest:
 
     def decode(self, settings: Sequence[ExitPolicy]) -> None:
         """Decode settings together, as far as their ways are not there yet."""
-        with self._shards.stage(f"Decoding {_some(settings)}", sum(map(len, self._documents))) as advance:
+        from eebench.tree_decoding import grow
+
+        with self._shards.stage("Decoding", sum(map(len, self._documents)), _some(settings)) as advance:
             for number, documents in enumerate(self._documents):
-                grown = self._grown(self._trees[number], documents, settings)
-                if grown is not None:
+                grown = grow(
+                    self._subject.runner, self._trees[number], documents, settings, self._subject.encoder.stop_rule
+                )
+                if grown is not self._trees[number]:
                     self._trees[number] = grown
                     self._whole = None
                     self._shards.save(documents, grown)
@@ -165,32 +169,9 @@ class Forest:
         if self._whole is None:
             self._whole = concatenate_trees([tree for tree in self._trees if tree is not None])
 
-    def _grown(
-        self, tree: Tree | None, documents: Sequence[PromptedDocument], settings: Sequence[ExitPolicy]
-    ) -> Tree | None:
-        """The tree with these settings on it, or None if they are all there already."""
-        from eebench.growing import GrowingTree
-        from eebench.tree_decoding import decode
-
-        prompts = [request.prompt for document in documents for request in document.requests]
-        leaves = [tree.walk(setting).leaves for setting in settings] if tree else []
-        if tree and not any(leaves):
-            return None
-        if tree:
-            growing = GrowingTree.grown_from(tree, prompts)
-        else:
-            requests = [
-                Request(number, r.index) for number, document in enumerate(documents) for r in document.requests
-            ]
-            described = [Document(document.id, document.hash) for document in documents]
-            growing = GrowingTree(self._subject.reader.num_layers, prompts, requests, described)
-            leaves = [{request: Leaf(request, None) for request in range(len(prompts))} for _ in settings]
-        decode(self._subject.runner, growing, settings, leaves, self._subject.encoder.stop_rule)
-        return growing.finished()
-
 
 def _some(settings: Sequence[ExitPolicy]) -> str:
-    return settings[0].name if len(settings) == 1 else f"{len(settings)} settings"
+    return "" if len(settings) == 1 else f", {len(settings)} settings together"
 
 
 # --- shards in the cache -----------------------------------------------------------------------------------------
@@ -216,9 +197,9 @@ class _Shards:
         self._model, self._task = loaded.name, task.name
         self._reused = 0
 
-    def stage(self, doing: str, total: int) -> AbstractContextManager[Advance]:
+    def stage(self, doing: str, total: int, what: str = "") -> AbstractContextManager[Advance]:
         """A bar of documents."""
-        return self._progress.stage(f"{doing} {self._task} on {self._model}", total)
+        return self._progress.stage(f"{doing} {self._task} on {self._model}{what}", total)
 
     def load(
         self, how: Callable[[TraceCache, TraceKey, str], Shard | None], documents: Sequence[_Hashed]

@@ -8,7 +8,7 @@ node behind the token it emits. Settings that have emitted the same so far share
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -19,18 +19,49 @@ from numpy.typing import NDArray
 from eebench.blocks import LayerReader
 from eebench.growing import GrowingTree
 from eebench.policy import Bools, Bound, ExitPolicy, Ints
-from eebench.prompts import StopRule
+from eebench.prompts import PromptedDocument, StopRule
 from eebench.replaying import Deciding, replay
 from eebench.statistics import REGISTRY, Lens, find_statistic
+from eebench.traces import Document, Request
 from eebench.tree_cache import States
 from eebench.tree_runner import Group, TreeRunner
-from eebench.trees import END, Leaf, known_where
+from eebench.trees import END, Leaf, Tree, known_where
 
 LIVE_AT_ONCE = 192
 """Nodes decided together: nodes × vocabulary floats are in memory a few times."""
 
 Standing = Mapping[int, Sequence[int]]
 """Number of a setting -> the nodes it stands on, at most one of each request."""
+
+
+def grow(
+    runner: TreeRunner,
+    tree: Tree | None,
+    documents: Sequence[PromptedDocument],
+    settings: Sequence[ExitPolicy],
+    stop: StopRule,
+) -> Tree:
+    """The tree of some documents with the whole way of these settings on it; the same tree if it holds them already.
+
+    Args:
+        tree: what is there to be extended, if anything.
+
+    Raises:
+        EEBenchError: a policy raised, or answered something that is not one boolean per position.
+    """
+    prompts = [request.prompt for document in documents for request in document.requests]
+    if tree is None:
+        requests = [Request(n, asked.index) for n, document in enumerate(documents) for asked in document.requests]
+        described = [Document(document.id, document.hash) for document in documents]
+        growing = GrowingTree(runner.reader.num_layers, prompts, requests, described)
+        leaves: list[Mapping[int, Leaf]] = [{root: Leaf(root, None) for root in growing.nodes} for _ in settings]
+    else:
+        leaves = [tree.walk(setting).leaves for setting in settings]
+        if not any(leaves):
+            return tree
+        growing = GrowingTree.grown_from(tree, prompts)
+    decode(runner, growing, settings, leaves, stop)
+    return growing.finished()
 
 
 @torch.inference_mode()
@@ -40,16 +71,11 @@ def decode(
     settings: Sequence[ExitPolicy],
     leaves: Sequence[Mapping[int, Leaf]],
     stop: StopRule,
-    advance: Callable[[int], None] = lambda _requests: None,
 ) -> None:
     """Decode settings to the end of all answers, from where each leaves the tree.
 
     Args:
         leaves: for each setting, request -> where it stands.
-        advance: told the number of requests that are done.
-
-    Raises:
-        EEBenchError: a policy raised, or answered something that is not one boolean per position.
     """
     requests = sorted(set(chain.from_iterable(leaves)))
     while requests:
@@ -60,7 +86,6 @@ def decode(
         asks: set[int] = set()
         while standing:
             standing = _round(group, tree, settings, standing, stop, asks)
-        advance(len(together))
 
 
 def _first_nodes(

@@ -195,6 +195,20 @@ def _never(*_arguments: Any) -> Any:
     raise AssertionError("another pass over the model")
 
 
+def writing_task(folder: Path, *generation: str) -> Path:
+    """A generation task of one document."""
+    (folder / "docs.jsonl").write_text('{"q": "a", "a": "b"}\n')
+    task = folder / "write.yaml"
+    task.write_text(
+        "task: write\ndataset_path: json\ndataset_kwargs:\n  data_files:\n"
+        f"    test: {folder / 'docs.jsonl'}\n"
+        "test_split: test\noutput_type: generate_until\ndoc_to_text: '{{q}}'\ndoc_to_target: '{{a}}'\n"
+        + ("generation_kwargs:\n" + "".join(f"  {line}\n" for line in generation) if generation else "")
+        + "metric_list:\n  - metric: exact_match\n    aggregation: mean\n    higher_is_better: true\n"
+    )
+    return task
+
+
 class TestWrongInput:
     def test_an_unknown_policy_is_named_with_those_near_it(self) -> None:
         assert "unknown policy 'entrpy': did you mean entropy?" in refused("run", "-p", "entrpy")
@@ -217,16 +231,14 @@ class TestWrongInput:
     def test_a_task_file_that_is_not_there(self, model: str) -> None:
         assert "no task file at ./my.yaml" in refused("run", "-m", model, "-t", "./my.yaml")
 
-    def test_a_generation_task(self, model: str, tmp_path: Path) -> None:
-        task = tmp_path / "write.yaml"
-        (tmp_path / "docs.jsonl").write_text('{"q": "a", "a": "b"}\n')
-        task.write_text(
-            "task: write\ndataset_path: json\ndataset_kwargs:\n  data_files:\n"
-            f"    test: {tmp_path / 'docs.jsonl'}\n"
-            "test_split: test\noutput_type: generate_until\ndoc_to_text: '{{q}}'\ndoc_to_target: '{{a}}'\n"
-            "metric_list:\n  - metric: exact_match\n    aggregation: mean\n    higher_is_better: true\n"
-        )
-        assert "is of type generate_until, which EEBench cannot score yet" in refused(
+    def test_a_generation_task_that_leaves_no_room_for_its_prompt(self, model: str, tmp_path: Path) -> None:
+        sentence = refused("run", "-m", model, "-t", str(writing_task(tmp_path)))
+        assert "task write cannot be decoded: its longest answer leaves no room for a prompt in a model" in sentence
+        assert "give a lower --max-gen-toks" in sentence
+
+    def test_a_generation_task_that_asks_for_sampling(self, model: str, tmp_path: Path) -> None:
+        task = writing_task(tmp_path, "do_sample: true", "temperature: 0.7", "max_gen_toks: 4")
+        assert "it asks for do_sample=True, and EEBench decodes greedily" in refused(
             "run", "-m", model, "-t", str(task)
         )
 

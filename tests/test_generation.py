@@ -1,0 +1,222 @@
+"""Generation tasks the whole way on small random models: texts are plain lm-eval's, at L and at every cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from lm_eval.evaluator import evaluate
+from lm_eval.models.huggingface import HFLM
+
+from eebench.answers import common_prefix, repetition
+from eebench.cli import main
+from eebench.harness import LoadedTask, TaskOptions, load_tasks
+from eebench.policy import ExitPolicy
+from eebench.run import evaluation_of
+from eebench.scoring import coin_end_setting
+from eebench.spec import parse_policies, settings_for
+from eebench.subject import Subject, load_subject
+from eebench.task_traces import Traced, trace_task
+from eebench.trace_cache import TraceCache
+from tests.small_models import ENCODER_DECODERS, FAMILIES, LAYERS, save_small_model
+from tests.test_lens import cut
+
+TASK = "eebench_lists"
+OPTIONS = TaskOptions(limit=4, num_fewshot=0, max_gen_toks=8)
+
+
+@pytest.fixture(scope="module")
+def task() -> LoadedTask:
+    (loaded,) = load_tasks([TASK], OPTIONS)
+    return loaded
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    return load_subject(str(save_small_model(tmp_path_factory.mktemp(request.param), request.param, seed=3)))
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    return load_subject(str(save_small_model(tmp_path_factory.mktemp("llama"))))
+
+
+@pytest.fixture(scope="module")
+def traced(llama: Subject, task: LoadedTask) -> Traced:
+    return trace_task(llama, task, OPTIONS)
+
+
+def setting(text: str) -> ExitPolicy:
+    (policy,) = settings_for(parse_policies([text]), LAYERS)
+    return policy
+
+
+def plain_texts(model: Any, tokenizer: Any, task: LoadedTask, options: TaskOptions = OPTIONS) -> list[str]:
+    """What plain lm-eval has the model write, document by document."""
+    lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
+    task.task.set_fewshot_seed(options.seed)
+    results = evaluate(lm, {"tasks": {task.name: task.task}}, limit=options.limit, bootstrap_iters=0)
+    assert results is not None
+    return [sample["resps"][0][0] for sample in results["samples"][task.name]]
+
+
+def texts(traced: Traced, policy: ExitPolicy) -> list[str]:
+    return [response for (response,) in traced.scorer.answerer.answers(policy).responses]
+
+
+def test_full_writes_what_plain_lm_eval_has_it_write_and_static_k_what_the_model_cut_at_k_does(
+    subject: Subject, task: LoadedTask
+) -> None:
+    traced = trace_task(subject, task, OPTIONS)
+    written = {}
+    for k in range(1, LAYERS + 1):
+        written[k] = plain_texts(cut(subject.loaded.model, k), subject.loaded.tokenizer, task)
+        assert texts(traced, setting(f"static:layer={k}")) == written[k], k
+    assert texts(traced, setting("full")) == written[LAYERS]
+    assert len(set(map(tuple, written.values()))) > 1  # the answer moves when the exit layer moves
+
+
+@pytest.mark.parametrize("name", ["t5", "bart"])
+def test_encoder_decoders_write_what_plain_lm_eval_has_them_write(name: str, tmp_path: Path, task: LoadedTask) -> None:
+    assert name in ENCODER_DECODERS
+    subject = load_subject(str(save_small_model(tmp_path, name)))
+    lm = HFLM(pretrained=subject.loaded.model, tokenizer=subject.loaded.tokenizer, backend="seq2seq", batch_size=1)
+    task.task.set_fewshot_seed(OPTIONS.seed)
+    results = evaluate(lm, {"tasks": {task.name: task.task}}, limit=OPTIONS.limit, bootstrap_iters=0)
+    assert results is not None
+    plain = [sample["resps"][0][0] for sample in results["samples"][task.name]]
+    assert texts(trace_task(subject, task, OPTIONS), setting("full")) == plain
+
+
+def test_lm_evals_own_command_line_writes_the_same(llama: Subject, task: LoadedTask, traced: Traced) -> None:
+    from eebench.lm import EEBenchLM
+
+    lm = EEBenchLM(pretrained=llama.loaded.name, policy="entropy", threshold=5.2, device="cpu")
+    task.task.set_fewshot_seed(OPTIONS.seed)
+    results = evaluate(lm, {"tasks": {task.name: task.task}}, limit=OPTIONS.limit, bootstrap_iters=0)
+    assert results is not None
+    written = [sample["resps"][0][0] for sample in results["samples"][task.name]]
+    assert written == texts(traced, setting("entropy:threshold=5.2"))
+    assert written != texts(traced, setting("full"))
+
+
+def test_figures_follow_from_the_answers(llama: Subject, task: LoadedTask, traced: Traced) -> None:
+    for text in ("patience:patience=1", "confidence:threshold=0.2", "static:layer=2"):
+        result = traced.scorer.score(setting(text))
+        answers = traced.scorer.answerer.answers(setting(text))
+        own, whole, columns = answers.trace, result.summaries["all"], result.documents
+        assert whole.n_positions == own.num_positions == sum(result.exit_histogram) == columns["n_positions"].sum()
+        assert whole.mean_exit_layer == pytest.approx(answers.decisions.exit_layer.mean())
+        top1 = own.statistics["top1"]
+        np.testing.assert_array_equal(own.target, top1[answers.decisions.exit_layer - 1, np.arange(own.num_positions)])
+        assert whole.fidelity == pytest.approx((own.target == top1[-1]).mean())  # judged on its own prefix
+        flops = llama.cost.flops(answers.decisions.exit_layer, answers.decisions.lens_reads, own.context)
+        assert whole.compute_saved == pytest.approx(1 - flops.sum() / llama.cost.full(own.context).sum())
+        assert whole.answer_length == columns["answer_length"].mean() == pytest.approx(whole.n_positions / 4)
+        assert sum(result.selection.values()) == pytest.approx(1.0)
+    evaluation = evaluation_of(llama, task, OPTIONS, traced)
+    assert evaluation.chance == 0.0
+    assert evaluation.metric == "exact_match"
+    assert evaluation.n_positions == traced.trace.num_positions
+    assert evaluation.documents["layer_agrees"][:, -1].tolist() == evaluation.documents["n_positions"].tolist()
+    end = traced.scorer.score(coin_end_setting()).summaries["all"]
+    assert evaluation.coin_end["all"] == end
+    assert end.mean_exit_layer == 1.0
+
+
+def test_sequences_are_compared_with_the_full_models(traced: Traced) -> None:
+    full = traced.scorer.score(setting("full")).summaries["all"]
+    assert (full.departs, full.fidelity) == (0.0, 1.0)
+    assert full.common_prefix == full.answer_length
+    first = traced.scorer.score(setting("static:layer=1"))
+    columns = first.documents
+    assert (columns["departs"] == (columns["common_prefix"] < columns["answer_length"])).all()
+    oracle = traced.scorer.score(setting("oracle")).summaries["all"]
+    assert (oracle.departs, oracle.fidelity) == (0.0, 1.0)  # it emits what the full model emits, from lower layers
+
+
+def test_common_prefix() -> None:
+    assert common_prefix("abcd", "abxd") == 2
+    assert common_prefix("ab", "abc") == 2
+    assert common_prefix("", "abc") == 0
+
+
+def test_repetition_is_the_share_of_four_grams_that_stood_before() -> None:
+    assert repetition([1, 2, 3]) == 0.0
+    assert repetition([1, 2, 3, 4, 5]) == 0.0
+    assert repetition([7] * 9) == 1 - 1 / 6
+    assert repetition([1, 2, 1, 2, 1, 2]) == 1 - 2 / 3
+
+
+# --- trees in the cache ------------------------------------------------------------------------------------------
+
+
+def test_a_tree_comes_back_from_the_cache_as_it_was(llama: Subject, task: LoadedTask, tmp_path: Path) -> None:
+    cache = TraceCache(tmp_path)
+    first = trace_task(llama, task, OPTIONS, cache=cache)
+    chosen = [setting("confidence:threshold=0.2"), setting("static:layer=2"), setting("similarity:threshold=0.3")]
+    first.decode(chosen)
+    again = trace_task(llama, task, OPTIONS, cache=cache)
+    for policy in chosen:
+        assert again.scorer.score(policy).metrics == first.scorer.score(policy).metrics
+        one, other = (traced.scorer.answerer.answers(policy) for traced in (first, again))
+        np.testing.assert_array_equal(one.decisions.exit_layer, other.decisions.exit_layer)
+        for name, values in one.trace.statistics.items():
+            assert values.tobytes() == other.trace.statistics[name].tobytes()
+    assert len(list(tmp_path.glob("*/*.parquet"))) == 1  # the tree that holds less has made room
+
+
+def test_no_model_is_needed_for_ways_that_a_cached_tree_holds(
+    llama: Subject, task: LoadedTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = TraceCache(tmp_path)
+    trace_task(llama, task, OPTIONS, cache=cache).decode([setting("static:layer=2")])
+    again = trace_task(llama, task, OPTIONS, cache=cache)
+
+    def never(*_args: Any) -> None:
+        raise AssertionError("the model was run")
+
+    monkeypatch.setattr("eebench.tree_decoding.decode", never)
+    again.scorer.score(setting("static:layer=2"))
+    again.scorer.score(setting("schedule:first=2,last=2"))
+    with pytest.raises(AssertionError, match="the model was run"):
+        again.scorer.score(setting("static:layer=3"))
+
+
+def test_a_damaged_tree_is_made_again(llama: Subject, task: LoadedTask, tmp_path: Path) -> None:
+    cache = TraceCache(tmp_path)
+    whole = trace_task(llama, task, OPTIONS, cache=cache)
+    (path,) = tmp_path.glob("*/*.parquet")
+    path.write_bytes(path.read_bytes()[:-200])
+    again = trace_task(llama, task, OPTIONS, cache=cache)
+    assert texts(again, setting("full")) == texts(whole, setting("full"))
+
+
+# --- as a user types it ------------------------------------------------------------------------------------------
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(main, ["run", "--limit", "3", "--max-gen-toks", "6", "-t", TASK, *arguments])
+
+
+def test_a_run_puts_generation_on_the_board(llama: Subject) -> None:
+    answer = run("-m", llama.loaded.name)
+    assert answer.exit_code == 0, answer.output
+    board = CliRunner().invoke(main, ["report"]).output
+    for name in ("confidence", "gate", "schedule", "oracle-stable", "random"):
+        assert name in board
+    again = run("-m", llama.loaded.name, "-p", "confidence")
+    assert "trace shards reused from the cache" in again.output
+
+
+def test_policies_that_learn_learn_from_the_full_models_answers(llama: Subject, task: LoadedTask) -> None:
+    from eebench.run import fitted_settings
+
+    options = TaskOptions(limit=8, num_fewshot=0, max_gen_toks=8)
+    traced = trace_task(llama, task, options)
+    (gate,) = fitted_settings(parse_policies(["gate:threshold=0.5"]), traced.trace)
+    assert gate.params()["weights"] is not None
+    assert 0 < traced.scorer.score(gate).summaries["all"].layers_saved < 1
