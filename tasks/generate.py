@@ -13,13 +13,16 @@ from eebench.tasks.generators import (
     analogies,
     arithmetic,
     categories,
+    edits,
     endings,
     entities,
     facts,
     lastword,
+    lists,
     longwords,
     passages,
     patterns,
+    records,
 )
 
 GENERATORS: tuple[ModuleType, ...] = (
@@ -27,13 +30,16 @@ GENERATORS: tuple[ModuleType, ...] = (
     analogies,
     arithmetic,
     categories,
+    edits,
     endings,
     entities,
     facts,
     lastword,
+    lists,
     longwords,
     passages,
     patterns,
+    records,
 )
 SEED = "eebench 1.0"
 

@@ -58,27 +58,36 @@ def evaluate(model_path: str, names: list[str], threads: int | None) -> tuple[An
     return model, results
 
 
-def request_tokens(model: Any, arguments: Sequence[str]) -> tuple[int, int]:
-    """Tokens of the context and of what is scored, as the harness itself splits them."""
+def request_tokens(model: Any, arguments: Sequence[Any], target: str) -> tuple[int, int]:
+    """Tokens of the context and of what is scored, as the harness itself splits them.
+
+    Where the model writes the answer itself, the right answer is counted: what it writes depends on the model.
+    """
     if len(arguments) == 1:
         return 0, len(model.tok_encode(arguments[0]))
-    context, scored = model._encode_pair(*arguments)
-    return len(context), len(scored)
+    context, answer = arguments
+    context_tokens, scored = model._encode_pair(context, f" {target}" if isinstance(answer, dict) else answer)
+    return len(context_tokens), len(scored)
 
 
 def size(model: Any, samples: list[Sample]) -> Size:
-    requests = [request_tokens(model, arguments) for sample in samples for arguments in sample["arguments"]]
+    requests = [
+        request_tokens(model, arguments, str(sample["target"]))
+        for sample in samples
+        for arguments in sample["arguments"]
+    ]
     contexts, scored = zip(*requests, strict=True)
     return Size(len(samples), len(requests), sum(contexts), sum(scored))
 
 
 def judged(samples: list[Sample], metrics: dict[str, float]) -> list[str]:
     """Chance, score with its standard error, and how far above chance it is in standard deviations of a guess."""
-    if "acc,none" not in metrics:
+    accuracy = metrics.get("acc,none", metrics.get("exact_match,none"))
+    if accuracy is None:
         return ["", f"{metrics['bits_per_byte,none']:.3f} bits per byte", ""]
-    n, accuracy, choices = len(samples), metrics["acc,none"], len(samples[0]["arguments"])
+    n, choices = len(samples), len(samples[0]["arguments"])
     error = math.sqrt(accuracy * (1 - accuracy) / n)
-    if choices == 1:
+    if choices == 1:  # the answer is one of all strings, not one of a few choices
         return ["0", f"{accuracy:.3f} ± {error:.3f}", f"{accuracy / error:.1f}" if error else ""]
     chance = 1 / choices
     z = (accuracy - chance) / math.sqrt(chance * (1 - chance) / n)

@@ -21,7 +21,7 @@ from eebench.spec import parse_policies, settings_for
 from eebench.subject import Subject, load_subject
 from eebench.task_traces import Traced, trace_task
 from eebench.trace_cache import TraceCache
-from tests.small_models import ENCODER_DECODERS, FAMILIES, LAYERS, save_small_model
+from tests.small_models import FAMILIES, LAYERS, save_small_model, small_model, small_tokenizer
 from tests.test_lens import cut
 
 TASK = "eebench_lists"
@@ -54,13 +54,17 @@ def setting(text: str) -> ExitPolicy:
     return policy
 
 
-def plain_texts(model: Any, tokenizer: Any, task: LoadedTask, options: TaskOptions = OPTIONS) -> list[str]:
-    """What plain lm-eval has the model write, document by document."""
-    lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
-    task.task.set_fewshot_seed(options.seed)
-    results = evaluate(lm, {"tasks": {task.name: task.task}}, limit=options.limit, bootstrap_iters=0)
+def written(lm: Any, task: LoadedTask) -> list[str]:
+    """What lm-eval has a model write, document by document."""
+    task.task.set_fewshot_seed(OPTIONS.seed)
+    results = evaluate(lm, {"tasks": {task.name: task.task}}, limit=OPTIONS.limit, bootstrap_iters=0)
     assert results is not None
     return [sample["resps"][0][0] for sample in results["samples"][task.name]]
+
+
+def plain_texts(model: Any, tokenizer: Any, task: LoadedTask, backend: str = "causal") -> list[str]:
+    """What plain lm-eval has a model write."""
+    return written(HFLM(pretrained=model, tokenizer=tokenizer, backend=backend, batch_size=1), task)
 
 
 def texts(traced: Traced, policy: ExitPolicy) -> list[str]:
@@ -71,36 +75,32 @@ def test_full_writes_what_plain_lm_eval_has_it_write_and_static_k_what_the_model
     subject: Subject, task: LoadedTask
 ) -> None:
     traced = trace_task(subject, task, OPTIONS)
-    written = {}
+    by_layer = {}
     for k in range(1, LAYERS + 1):
-        written[k] = plain_texts(cut(subject.loaded.model, k), subject.loaded.tokenizer, task)
-        assert texts(traced, setting(f"static:layer={k}")) == written[k], k
-    assert texts(traced, setting("full")) == written[LAYERS]
-    assert len(set(map(tuple, written.values()))) > 1  # the answer moves when the exit layer moves
+        by_layer[k] = plain_texts(cut(subject.loaded.model, k), subject.loaded.tokenizer, task)
+        assert texts(traced, setting(f"static:layer={k}")) == by_layer[k], k
+    assert texts(traced, setting("full")) == by_layer[LAYERS]
+    assert len(set(map(tuple, by_layer.values()))) > 1  # the answer moves when the exit layer moves
 
 
-@pytest.mark.parametrize("name", ["t5", "bart"])
-def test_encoder_decoders_write_what_plain_lm_eval_has_them_write(name: str, tmp_path: Path, task: LoadedTask) -> None:
-    assert name in ENCODER_DECODERS
-    subject = load_subject(str(save_small_model(tmp_path, name)))
-    lm = HFLM(pretrained=subject.loaded.model, tokenizer=subject.loaded.tokenizer, backend="seq2seq", batch_size=1)
-    task.task.set_fewshot_seed(OPTIONS.seed)
-    results = evaluate(lm, {"tasks": {task.name: task.task}}, limit=OPTIONS.limit, bootstrap_iters=0)
-    assert results is not None
-    plain = [sample["resps"][0][0] for sample in results["samples"][task.name]]
+# transformers takes a decoder's cache to be as deep as the encoder
+@pytest.mark.parametrize(("name", "deep"), [("t5", {"num_layers": LAYERS}), ("bart", {"encoder_layers": LAYERS})])
+def test_encoder_decoders_write_what_plain_lm_eval_has_them_write(
+    name: str, deep: dict[str, int], tmp_path: Path, task: LoadedTask
+) -> None:
+    small_model(name, **deep).save_pretrained(tmp_path)
+    small_tokenizer().save_pretrained(tmp_path)
+    subject = load_subject(str(tmp_path))
+    plain = plain_texts(subject.loaded.model, subject.loaded.tokenizer, task, backend="seq2seq")
     assert texts(trace_task(subject, task, OPTIONS), setting("full")) == plain
 
 
 def test_lm_evals_own_command_line_writes_the_same(llama: Subject, task: LoadedTask, traced: Traced) -> None:
     from eebench.lm import EEBenchLM
 
-    lm = EEBenchLM(pretrained=llama.loaded.name, policy="entropy", threshold=5.2, device="cpu")
-    task.task.set_fewshot_seed(OPTIONS.seed)
-    results = evaluate(lm, {"tasks": {task.name: task.task}}, limit=OPTIONS.limit, bootstrap_iters=0)
-    assert results is not None
-    written = [sample["resps"][0][0] for sample in results["samples"][task.name]]
-    assert written == texts(traced, setting("entropy:threshold=5.2"))
-    assert written != texts(traced, setting("full"))
+    lm = EEBenchLM(pretrained=llama.loaded.name, policy="patience", patience=1, device="cpu")
+    assert written(lm, task) == texts(traced, setting("patience:patience=1"))
+    assert written(lm, task) != texts(traced, setting("full"))
 
 
 def test_figures_follow_from_the_answers(llama: Subject, task: LoadedTask, traced: Traced) -> None:
