@@ -12,9 +12,11 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from eebench.cost import CostModel
 from eebench.metrics import Response, TaskScorer
-from eebench.policy import Bools, ExitPolicy
+from eebench.policy import Bools, ExitPolicy, Ints
 from eebench.replaying import Decisions, replay
 from eebench.traces import Trace
 from eebench.trees import Tree, Walk
@@ -28,12 +30,14 @@ class Answers:
         trace: the positions that the setting has decided; in generation its targets are the tokens emitted.
         decisions: where they stop.
         agrees: whether what was emitted or read there is the full model's most probable token. [positions]
+        flops: what was computed there. [positions]
         responses: what the task is told, by document.
     """
 
     trace: Trace
     decisions: Decisions
     agrees: Bools
+    flops: NDArray[np.float64]
     responses: list[list[Response]]
 
 
@@ -57,16 +61,17 @@ class LikelihoodAnswers:
 
     generates = False
 
-    def __init__(self, trace: Trace, task: TaskScorer) -> None:
+    def __init__(self, trace: Trace, task: TaskScorer, cost: CostModel) -> None:
         self.full_trace = trace
-        self._task = task
+        self._task, self._cost = task, cost
 
     def answers(self, policy: ExitPolicy) -> Answers:
         """Replay a setting."""
         trace, decisions = self.full_trace, replay(policy, self.full_trace)
         logprobs, greedy = trace.answers(decisions.exit_layer)
         responses = self._task.responses(logprobs.tolist(), greedy.tolist())
-        return Answers(trace, decisions, agreement(trace, decisions), responses)
+        flops = self._cost.flops(decisions.exit_layer, decisions.lens_reads, trace.context)
+        return Answers(trace, decisions, agreement(trace, decisions), flops, responses)
 
 
 class TreeAnswers:
@@ -79,6 +84,7 @@ class TreeAnswers:
         tree: Callable[[ExitPolicy], tuple[Tree, Walk]],
         full_trace: Trace,
         task: TaskScorer,
+        cost: CostModel,
         text: Callable[[int, tuple[int, ...]], str],
     ) -> None:
         """
@@ -86,7 +92,7 @@ class TreeAnswers:
             tree: the tree that holds the whole way of a setting, and the way.
             text: what the tokens of an answer to a request say.
         """
-        self._tree, self._task, self._text = tree, task, text
+        self._tree, self._task, self._cost, self._text = tree, task, cost, text
         self.full_trace = full_trace
 
     def answers(self, policy: ExitPolicy) -> Answers:
@@ -94,13 +100,30 @@ class TreeAnswers:
         tree, walk = self._tree(policy)
         trace = tree.along(walk)
         texts = [self._text(request, tokens) for request, tokens in enumerate(tokens_of(trace))]
-        return Answers(trace, walk.decisions, agreement(trace, walk.decisions), self._task.grouped(texts))
+        depth = depth_with_kv(walk.decisions.exit_layer, trace.request)
+        flops = self._cost.flops(depth, walk.decisions.lens_reads, trace.context)
+        agrees = agreement(trace, walk.decisions)
+        return Answers(trace, walk.decisions, agrees, flops, self._task.grouped(texts))
 
 
 def agreement(trace: Trace, decisions: Decisions) -> Bools:
     """Whether the exit layer's most probable token is the full model's. [positions]"""
     agrees: Bools = trace.agrees[decisions.exit_layer - 1, np.arange(trace.num_positions)]
     return agrees
+
+
+def depth_with_kv(exit_layer: Ints, request: Ints) -> Ints:
+    """How many blocks are run at each position in the end, exact K/V for the tokens behind it included.
+
+    A token that goes to layer k attends, in every block up to k, to all tokens before it, so these are run up to k as
+    well, whether they had stopped before or not: the depth of a position is the deepest exit from there to the end of
+    its answer. [positions]
+    """
+    depth = exit_layer.copy()
+    for position in range(len(depth) - 2, -1, -1):
+        if request[position] == request[position + 1]:
+            depth[position] = max(depth[position], depth[position + 1])
+    return depth
 
 
 def tokens_of(trace: Trace) -> list[tuple[int, ...]]:

@@ -63,7 +63,7 @@ def trace(
     subject = load_subject(model, LoadOptions(**loading), progress)
     cache = TraceCache(traces_dir()) if use_cache else None
     traced = trace_task(subject, loaded, options, batch_size=batch_size, cache=cache, progress=progress)
-    return Measured(evaluation_of(subject, loaded, options, traced), [], traced)
+    return Measured(evaluation_of(subject, loaded, options, traced), [], traced, traced.scorer)
 
 
 def replay(measured: Measured, policies: Names) -> pd.DataFrame:

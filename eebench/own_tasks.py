@@ -26,3 +26,8 @@ def _named_tasks() -> dict[str, Path]:
 
 OWN_TASKS = _named_tasks()
 """Task name -> its YAML file, in alphabetical order."""
+
+GENERATION_TASKS = tuple(
+    name for name, path in OWN_TASKS.items() if "_generation.yaml" in path.read_text(encoding="utf-8")
+)
+"""Those in which the model writes its answer."""

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eebench.cache import traces_dir
+from eebench.errors import EEBenchError
 from eebench.fitting import fit_all
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
+from eebench.own_tasks import GENERATION_TASKS
 from eebench.policy import ExitPolicy
 from eebench.progress import Progress, Silent
 from eebench.registry import find_policy
-from eebench.results import Evaluation, Result, columns
-from eebench.scoring import coin_end_setting
+from eebench.results import Evaluation, KvMode, Result, columns
+from eebench.scoring import Scorer, coin_end_setting
 from eebench.spec import PolicySpec, parse_policies, settings_for
 from eebench.subject import Subject, load_subject
 from eebench.task_traces import Traced, trace_task
@@ -33,9 +35,20 @@ REFERENCES = ("full", "oracle")
 # --- settings on a traced task -----------------------------------------------------------------------------------
 
 
-def evaluation_of(subject: Subject, task: LoadedTask, options: TaskOptions, traced: Traced) -> Evaluation:
-    """What all settings on this (model, task) share."""
-    scorer, trace = traced.scorer, traced.trace
+def evaluation_of(
+    subject: Subject,
+    task: LoadedTask,
+    options: TaskOptions,
+    traced: Traced,
+    kv_mode: KvMode = "full",
+    scorer: Scorer | None = None,
+) -> Evaluation:
+    """What all settings on this (model, task) share under a KV mode.
+
+    Args:
+        scorer: of executed settings; by default settings are replayed.
+    """
+    scorer, trace = scorer or traced.scorer, traced.trace
     informative, note = scorer.task.informative(scorer.full_quality)
     return Evaluation(
         model=subject.loaded.name,
@@ -47,7 +60,7 @@ def evaluation_of(subject: Subject, task: LoadedTask, options: TaskOptions, trac
         task_version=task.version,
         num_fewshot=task.num_fewshot,
         chat_template=options.chat_template,
-        kv_mode="full",
+        kv_mode=kv_mode,
         documents_hash=traced.documents_hash,
         metric=scorer.task.main[0],
         metric_direction=scorer.task.direction,
@@ -94,19 +107,40 @@ def with_references(specs: Sequence[PolicySpec]) -> list[PolicySpec]:
 
 @dataclass(frozen=True)
 class Measured:
-    """A traced (model, task), and the settings to be decided on it."""
+    """A traced (model, task) under a KV mode, and the settings to be scored on it."""
 
     evaluation: Evaluation
     settings: Sequence[ExitPolicy]
     traced: Traced
+    scorer: Scorer
+    how: str = "Replaying"
 
     def results(self, progress: Progress | None = None) -> Iterator[Result]:
-        """Replay and score each setting."""
-        text = f"Replaying {len(self.settings)} settings on {self.evaluation.task}"
+        """Have each setting answer, and score it."""
+        mode = f", KV mode {self.evaluation.kv_mode}" if self.how == "Executing" else ""
+        text = f"{self.how} {len(self.settings)} settings on {self.evaluation.task}{mode}"
         with (progress or Silent()).stage(text, len(self.settings)) as advance:
             for setting in self.settings:
-                yield self.traced.scorer.score(setting)
+                yield self.scorer.score(setting)
                 advance(1)
+
+
+@dataclass(frozen=True)
+class KvOptions:
+    """What later tokens see at layers that an earlier token skipped, in generation.
+
+    Attributes:
+        modes: the KV modes to measure under.
+        execute: decode by execution under `full` too, where a tree would do.
+    """
+
+    modes: Sequence[KvMode] = ("full",)
+    execute: bool = False
+
+    @property
+    def all_executed(self) -> bool:
+        """Whether nothing is replayed."""
+        return self.execute or "full" not in self.modes
 
 
 @dataclass(frozen=True)
@@ -120,6 +154,7 @@ class RunPlan:
     load_options: LoadOptions
     batch_size: int | None = None
     use_cache: bool = True
+    kv: KvOptions = KvOptions()
 
 
 def plan(
@@ -130,6 +165,7 @@ def plan(
     load_options: LoadOptions | None = None,
     batch_size: int | None = None,
     use_cache: bool = True,
+    kv: KvOptions | None = None,
 ) -> RunPlan:
     """Check every name before anything is loaded or run.
 
@@ -147,7 +183,14 @@ def plan(
     if options.device:
         choose_device(options.device)
     loaded = load_tasks(tasks, task_options)
-    return RunPlan(specs, models, loaded, task_options, options, batch_size, use_cache)
+    kv = kv or KvOptions()
+    given = next((task for task in loaded if not task.generates), None)
+    if given is not None and (kv.execute or tuple(kv.modes) != ("full",)):
+        raise EEBenchError(
+            f"task '{given.name}' is of type {given.output_type}, where nothing is decoded: --execute and --kv-mode "
+            f"are for generation tasks, as {' or '.join(GENERATION_TASKS)}."
+        )
+    return RunPlan(specs, models, loaded, task_options, options, batch_size, use_cache, kv)
 
 
 def measure(plan: RunPlan, progress: Progress | None = None) -> Iterator[Measured]:
@@ -166,9 +209,24 @@ def measure(plan: RunPlan, progress: Progress | None = None) -> Iterator[Measure
                 progress=progress,
             )
             settings = fitted_settings(plan.specs, traced.trace, progress)
-            traced.decode([*settings, coin_end_setting()])
-            evaluation = evaluation_of(subject, task, plan.task_options, traced)
-            yield Measured(evaluation, settings, traced)
+            if not plan.kv.all_executed:
+                traced.decode([*settings, coin_end_setting()])
+                yield Measured(evaluation_of(subject, task, plan.task_options, traced), settings, traced, traced.scorer)
+            for kv_mode in plan.kv.modes if traced.executed else ():
+                if kv_mode != "full" or plan.kv.execute:
+                    yield _executed(subject, task, plan, traced, settings, kv_mode)
+
+
+def _executed(
+    subject: Subject, task: LoadedTask, plan: RunPlan, traced: Traced, settings: Sequence[ExitPolicy], kv_mode: KvMode
+) -> Measured:
+    """The settings that go with a KV mode, ready to be executed under it; bounds see the future and do not."""
+    assert traced.executed is not None
+    scorer = traced.executed(kv_mode)
+    fixed = ("static", "full")
+    goes = [s for s in settings if s.kind != "bound" and (kv_mode != "truncate" or s.name in fixed)]
+    evaluation = evaluation_of(subject, task, plan.task_options, traced, kv_mode, scorer)
+    return Measured(evaluation, goes, traced, scorer, "Executing")
 
 
 def run(plan: RunPlan, store: Store, run_id: int, progress: Progress | None = None) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eebench.answers import Answerer, Answers, common_prefix, repetition, tokens_of
 from eebench.cost import CostModel
 from eebench.metrics import TaskScorer
-from eebench.policy import Bools, ExitPolicy
+from eebench.policy import Bools, ExitPolicy, Ints
 from eebench.registry import find_policy, source_hash
 from eebench.results import Columns, MetricValue, Result, Summary, columns
 from eebench.traces import Document, Part, Trace
@@ -94,7 +94,6 @@ class Scorer:
     def _scored(self, policy: ExitPolicy) -> _Scored:
         answers = self.answerer.answers(policy)
         trace, decisions = answers.trace, answers.decisions
-        flops = self.cost.flops(decisions.exit_layer, decisions.lens_reads, trace.context)
         sequences = self._sequences(trace) if self.answerer.generates else {}
         return _Scored(
             answers,
@@ -103,7 +102,7 @@ class Scorer:
                 exit_layers=_per_document(trace, decisions.exit_layer).astype(np.int64),
                 lens_reads=_per_document(trace, decisions.lens_reads).astype(np.int64),
                 agrees=_per_document(trace, answers.agrees).astype(np.int64),
-                flops=_per_document(trace, flops),
+                flops=_per_document(trace, answers.flops),
                 flops_full=_per_document(trace, self.cost.full(trace.context)),
                 quality=self._quality_items(answers.responses),
                 **sequences,
@@ -168,17 +167,24 @@ class Scorer:
 
     def _selection(self, answers: Answers) -> dict[str, float]:
         """How often a setting stops before, at, or after the oracle's layer: the first whose top-1 is the final one."""
-        difference = answers.decisions.exit_layer - (answers.trace.agrees.argmax(axis=0) + 1)
+        oracle = self.answerer.full_trace.agrees.argmax(axis=0) + 1
+        exits = answers.decisions.exit_layer
         if self.answerer.generates:  # elsewhere not all layers have been read
-            difference = difference[self._on_full_way(answers.trace)]
+            there, way = self._on_full_way(answers.trace)
+            exits, oracle = exits[there], oracle[way]
+        difference = exits - oracle
         shares = {"before": difference < 0, "at": difference == 0, "after": difference > 0}
         return {name: float(mask.mean()) for name, mask in shares.items()}
 
-    def _on_full_way(self, trace: Trace) -> Bools:
-        """Which positions have the prefix that the full model's answer has there. [positions]"""
+    def _on_full_way(self, trace: Trace) -> tuple[Ints, Ints]:
+        """The positions whose prefix the full model's own answer has as well, and which they are there."""
+        full = self.answerer.full_trace
         shared = [common_prefix(*pair) for pair in zip(tokens_of(trace), self._full_answers, strict=True)]
-        way: Bools = trace.position <= np.array(shared)[trace.request]
-        return way
+        lengths = np.array([len(tokens) for tokens in self._full_answers])
+        last = np.minimum(np.array(shared), lengths - 1)  # where they part they still have the same prefix
+        there = np.flatnonzero(trace.position <= last[trace.request])
+        first = np.searchsorted(full.request, trace.request[there])
+        return there, first + trace.position[there]
 
 
 def coin_end_setting() -> ExitPolicy:

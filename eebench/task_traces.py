@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lm_eval.api.instance import Instance
 
@@ -25,6 +25,9 @@ from eebench.traces import Trace, concatenate
 from eebench.tracing import EncodedDocument, trace_documents
 from eebench.trees import Tree, Walk, concatenate_trees
 
+if TYPE_CHECKING:
+    from eebench.execution import ExecutionMode
+
 SHARD_DOCUMENTS = 32
 SHARD_POSITIONS = 4096
 SHARD_ANSWERS = 16
@@ -39,12 +42,14 @@ class Traced:
         trace: the positions of the task; in generation, of the full model's own answers.
         documents_hash: a hash of all prompts; only results that share it are compared.
         decode: has settings decoded together, so that they can be scored; nothing to do where a trace serves them all.
+        executed: in generation, the scorer of settings that are executed under a KV mode.
     """
 
     trace: Trace
     scorer: Scorer
     documents_hash: str
     decode: Callable[[Sequence[ExitPolicy]], None]
+    executed: Callable[[ExecutionMode], Scorer] | None = None
 
 
 def trace_task(
@@ -82,7 +87,7 @@ def _trace_task(
             advance(len(shard))
     shards.note_reused(len(traces))
     trace = concatenate(traces)
-    answers = LikelihoodAnswers(trace, scorer)
+    answers = LikelihoodAnswers(trace, scorer, subject.cost)
     return Traced(trace, Scorer(answers, subject.cost, scorer), _hash_of(documents), lambda _settings: None)
 
 
@@ -114,8 +119,16 @@ def _decode_task(
     def text(request: int, tokens: tuple[int, ...]) -> str:
         return subject.encoder.text(instances[request], tokens)
 
-    answers = TreeAnswers(forest.way, tree.along(walk), scorer, text)
-    return Traced(answers.full_trace, Scorer(answers, subject.cost, scorer), _hash_of(documents), forest.decode)
+    def executed(kv_mode: ExecutionMode) -> Scorer:
+        from eebench.executed import ExecutedAnswers
+
+        stop = subject.encoder.stop_rule
+        executed = ExecutedAnswers(subject.executor, kv_mode, documents, answers.full_trace, scorer, text, stop)
+        return Scorer(executed, subject.cost, scorer)
+
+    answers = TreeAnswers(forest.way, tree.along(walk), scorer, subject.cost, text)
+    replayed = Scorer(answers, subject.cost, scorer)
+    return Traced(answers.full_trace, replayed, _hash_of(documents), forest.decode, executed)
 
 
 class FullModelReadWhole(Bound):

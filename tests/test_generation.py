@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 
-from eebench.answers import common_prefix, repetition
+from eebench.answers import common_prefix, depth_with_kv, repetition, tokens_of
 from eebench.cli import main
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.policy import ExitPolicy
 from eebench.run import evaluation_of
 from eebench.scoring import coin_end_setting
 from eebench.spec import parse_policies, settings_for
+from eebench.store import Store
 from eebench.subject import Subject, load_subject
 from eebench.task_traces import Traced, trace_task
 from eebench.trace_cache import TraceCache
@@ -113,7 +115,8 @@ def test_figures_follow_from_the_answers(llama: Subject, task: LoadedTask, trace
         top1 = own.statistics["top1"]
         np.testing.assert_array_equal(own.target, top1[answers.decisions.exit_layer - 1, np.arange(own.num_positions)])
         assert whole.fidelity == pytest.approx((own.target == top1[-1]).mean())  # judged on its own prefix
-        flops = llama.cost.flops(answers.decisions.exit_layer, answers.decisions.lens_reads, own.context)
+        depth = depth_with_kv(answers.decisions.exit_layer, own.request)
+        flops = llama.cost.flops(depth, answers.decisions.lens_reads, own.context)
         assert whole.compute_saved == pytest.approx(1 - flops.sum() / llama.cost.full(own.context).sum())
         assert whole.answer_length == columns["answer_length"].mean() == pytest.approx(whole.n_positions / 4)
         assert sum(result.selection.values()) == pytest.approx(1.0)
@@ -220,3 +223,86 @@ def test_policies_that_learn_learn_from_the_full_models_answers(llama: Subject, 
     (gate,) = fitted_settings(parse_policies(["gate:threshold=0.5"]), traced.trace)
     assert gate.params()["weights"] is not None
     assert 0 < traced.scorer.score(gate).summaries["all"].layers_saved < 1
+
+
+# --- by execution ------------------------------------------------------------------------------------------------
+
+
+EXECUTED = ("full", "static:layer=2", "confidence:threshold=0.3", "patience:patience=1", "state:threshold=0.5",
+            "schedule:first=4,last=1", "similarity:threshold=0.3", "random:p=0.5")  # fmt: skip
+
+
+def test_execution_under_full_answers_and_costs_what_replay_says(subject: Subject, task: LoadedTask) -> None:
+    traced = trace_task(subject, task, OPTIONS)
+    assert traced.executed is not None
+    executed = traced.executed("full")
+    for text in EXECUTED:
+        one, other = (scorer.answerer.answers(setting(text)) for scorer in (traced.scorer, executed))
+        np.testing.assert_array_equal(one.trace.target, other.trace.target, err_msg=text)
+        for name in ("position", "length", "context", "key", "request"):
+            np.testing.assert_array_equal(getattr(one.trace, name), getattr(other.trace, name), err_msg=name)
+        np.testing.assert_array_equal(one.decisions.exit_layer, other.decisions.exit_layer, err_msg=text)
+        np.testing.assert_array_equal(one.decisions.lens_reads, other.decisions.lens_reads, err_msg=text)
+        np.testing.assert_array_equal(one.agrees, other.agrees, err_msg=text)
+        assert one.flops.sum() == pytest.approx(other.flops.sum(), rel=1e-9), text  # K/V made up included
+        assert one.responses == other.responses
+        replayed, real = traced.scorer.score(setting(text)), executed.score(setting(text))
+        assert real.metrics == replayed.metrics
+        assert real.selection == replayed.selection
+        assert real.exit_histogram == replayed.exit_histogram
+
+
+def test_depth_is_the_deepest_exit_to_come() -> None:
+    exits, request = np.array([2, 5, 1, 3, 1, 4]), np.array([0, 0, 0, 1, 1, 1])
+    assert depth_with_kv(exits, request).tolist() == [5, 5, 1, 4, 4, 4]
+    assert exits.tolist() == [2, 5, 1, 3, 1, 4]
+
+
+def test_fidelity_under_another_kv_mode_is_judged_by_the_full_model_on_the_own_prefix(
+    llama: Subject, task: LoadedTask, traced: Traced
+) -> None:
+    assert traced.executed is not None
+    answers = traced.executed("copy").answerer.answers(setting("confidence:threshold=0.2"))
+    trace = answers.trace
+    prompts = [d.requests[0].prompt for d in llama.encoder.encode_prompts(task.requests(OPTIONS, llama.encoder))]
+    for request, tokens in enumerate(tokens_of(trace)):
+        ids = torch.tensor([prompts[request].tokens + tokens])
+        own = llama.loaded.model(ids).logits[0, len(prompts[request].tokens) - 1 : -1].argmax(-1).numpy()
+        np.testing.assert_array_equal(answers.agrees[trace.request == request], own == np.array(tokens))
+
+
+def test_verify_answers_what_the_full_model_answers(traced: Traced) -> None:
+    assert traced.executed is not None
+    verified = traced.executed("verify").score(setting("confidence:threshold=0.2"))
+    assert verified.metrics == traced.scorer.score(setting("full")).metrics
+    assert verified.summaries["all"].fidelity == 1.0
+    assert verified.summaries["all"].departs == 0.0
+
+
+def test_a_run_under_several_kv_modes_keeps_them_apart(llama: Subject) -> None:
+    answer = run(
+        "-m", llama.loaded.name, "-p", "static,confidence:threshold=[0.2,0.4]", "--kv-mode", "full,copy,truncate"
+    )
+    assert answer.exit_code == 0, answer.output
+    assert "Executing 8 settings on eebench_lists, KV mode copy" in answer.output
+    assert "Executing 6 settings on eebench_lists, KV mode truncate" in answer.output  # what stops at one layer
+    with Store.open() as store:
+        modes = {(run.n_results) for run in store.runs()}
+    assert modes == {9 + 8 + 6}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--kv-mode", "coppy"), "unknown KV mode 'coppy': did you mean copy?"),
+        (("-t", "eebench_facts", "--kv-mode", "copy"), "is of type multiple_choice, where nothing is decoded"),
+        (("-t", "eebench_facts", "--execute"), "--execute and --kv-mode are for generation tasks"),
+    ],
+)
+def test_what_cannot_be_executed_is_refused_in_a_sentence(
+    llama: Subject, arguments: tuple[str, ...], sentence: str
+) -> None:
+    answer = run("-m", llama.loaded.name, *arguments)
+    assert answer.exit_code == 2
+    assert sentence in answer.output
+    assert "Traceback" not in answer.output

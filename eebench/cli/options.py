@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from eebench.errors import unknown
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -14,6 +16,22 @@ def comma_separated(_ctx: click.Context, _param: click.Parameter, values: tuple[
     """An option that is repeatable and comma-separated, without empty names and repeats."""
     names = (name.strip() for value in values for name in value.split(","))
     return tuple(dict.fromkeys(name for name in names if name))
+
+
+KV_MODES = ("full", "propagate", "copy", "truncate", "verify")
+
+
+def kv_modes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """KV modes, repeatable and comma-separated.
+
+    Raises:
+        EEBenchError: there is no such mode.
+    """
+    modes = comma_separated(ctx, param, values)
+    for mode in modes:
+        if mode not in KV_MODES:
+            raise unknown("KV mode", mode, KV_MODES, f"There are {', '.join(KV_MODES)}.")
+    return modes
 
 
 def db_option(command: Command) -> Command:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eebench.cli.options import comma_separated, db_option, load_options
+from eebench.cli.options import comma_separated, db_option, kv_modes, load_options
 from eebench.errors import EEBenchError
 
 if TYPE_CHECKING:
     from eebench.progress import Terminal
+    from eebench.results import KvMode
     from eebench.run import RunPlan
     from eebench.store import Ending
 
@@ -57,6 +58,15 @@ DEFAULT_MODEL = "smollm2-135m"
 @click.option("--seed", type=int, default=1234, show_default=True, help="Seed of the few-shot sampler.")
 @load_options
 @click.option("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Sequences per forward pass.")
+@click.option("--execute", is_flag=True, help="Generation: decode by really skipping blocks, a setting at a time.")
+@click.option(
+    "--kv-mode",
+    "kv_modes",
+    multiple=True,
+    metavar="MODE",
+    callback=kv_modes,
+    help="Generation: full, propagate, copy, truncate, verify; all but full are executed.  [default: full]",
+)
 @click.option("--apply-chat-template", is_flag=True, help="Wrap prompts in the model's chat template.")
 @db_option
 @click.option(
@@ -77,6 +87,8 @@ def run(
     max_gen_toks: int | None,
     seed: int,
     batch_size: str,
+    execute: bool,
+    kv_modes: tuple[KvMode, ...],
     apply_chat_template: bool,
     db: str | None,
     datasets_dir: Path | None,
@@ -92,7 +104,7 @@ def run(
       eebench run -p entropy -m llama2-7b,opt-6.7b
       eebench run -p confidence,patience:patience=1..8 -p ./my_policy.py -t arc_easy,piqa --limit 200
     """
-    from eebench.own_tasks import OWN_TASKS
+    from eebench.own_tasks import GENERATION_TASKS, OWN_TASKS
     from eebench.progress import Terminal
     from eebench.spec import parse_policies
 
@@ -106,12 +118,14 @@ def run(
     with progress.stage("Starting"):
         from eebench.harness import TaskOptions
         from eebench.models import LoadOptions
-        from eebench.run import plan
+        from eebench.run import KvOptions, plan
 
+    own = GENERATION_TASKS if execute or kv_modes not in ((), ("full",)) else tuple(OWN_TASKS)
+    kv = KvOptions(kv_modes or ("full",), execute)
     task_options = TaskOptions(limit, num_fewshot, apply_chat_template, seed, datasets_dir, max_gen_toks)
     options = LoadOptions(**loading)
     with progress.stage("Loading tasks"):
-        planned = plan(policies, models, tasks or tuple(OWN_TASKS), task_options, options, sequences, not no_cache)
+        planned = plan(policies, models, tasks or own, task_options, options, sequences, not no_cache, kv)
     if dry_run:
         from rich.console import Console
 
