@@ -59,6 +59,13 @@ class CostModel:
             total = total + _cumulative(per_token)[exit_layer] * attended
         return total
 
+    def single_blocks(self, layer: Ints, context: Ints) -> NDArray[np.float64]:
+        """FLOPs of block `layer`, from 1, run on tokens that see `context` tokens. [executions]"""
+        window = np.array(self.window)[layer - 1]
+        attended = np.where(window > 0, np.minimum(context, window), context)
+        total: NDArray[np.float64] = np.array(self.block)[layer - 1] + np.array(self.attention)[layer - 1] * attended
+        return total
+
     def full(self, context: Ints) -> NDArray[np.float64]:
         """FLOPs of the full model. [positions]"""
         last = np.full(context.shape, self.num_layers)
