@@ -10,15 +10,15 @@ import pandas as pd
 
 from eebench.board import RankBy
 from eebench.cache import traces_dir
+from eebench.catalogue import DEFAULT_MODEL
 from eebench.harness import TaskOptions, load_tasks
 from eebench.models import LoadOptions
-from eebench.own_tasks import OWN_TASKS
+from eebench.own_tasks import LIKELIHOOD_TASKS
 from eebench.progress import Progress
 from eebench.ranking import rank
 from eebench.report import ranking_records, result_records
 from eebench.results import Evaluation, Result, StoredResult
 from eebench.run import (
-    DEFAULT_MODEL,
     Measured,
     evaluation_of,
     fitted_settings,
@@ -97,7 +97,9 @@ def evaluate(
     progress: Progress | None = None,
     **loading: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Measure policies on models and tasks (EEBench's own if none are named), like `eebench run` without a database.
+    """Measure policies on models and tasks, like `eebench run` without a database.
+
+    Where no tasks are named, these are EEBench's own likelihood tasks.
 
     Args:
         loading: the fields of `eebench.models.LoadOptions`: `dtype`, `device`, `device_map`, ...
@@ -110,7 +112,7 @@ def evaluate(
         EEBenchError: a policy, model or task cannot be had, or a model cannot be read.
     """
     task_options = TaskOptions(limit, num_fewshot, chat_template, seed, _path(datasets_dir))
-    names = _names(tasks) or list(OWN_TASKS)
+    names = _names(tasks) or list(LIKELIHOOD_TASKS)
     planned = plan(_names(policies), _names(models), names, task_options, LoadOptions(**loading), batch_size, use_cache)
     stored: list[StoredResult] = []
     for measured in measure(planned, progress):

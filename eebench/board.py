@@ -8,7 +8,7 @@ from typing import Literal
 
 from eebench.errors import unknown
 from eebench.policy import Kind
-from eebench.results import StoredResult
+from eebench.results import KvMode, StoredResult, StoredTiming
 
 RankBy = Literal["layers", "compute", "quality"]
 
@@ -48,6 +48,7 @@ class Board:
         summary: sentences on what the ranking means, printed under it.
         notes: sentences on what was left out, and why.
         by: the saving or the quality that decides the ranks.
+        timings: measured time of the models on the board, which has no part in the ranking.
     """
 
     ranking: list[RankingRow]
@@ -55,6 +56,12 @@ class Board:
     summary: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     by: RankBy = "layers"
+    timings: list[StoredTiming] = field(default_factory=list)
+
+    @property
+    def kv_mode(self) -> KvMode:
+        """What all results on the board were measured under."""
+        return self.results[0].evaluation.kv_mode if self.results else "full"
 
     @property
     def single(self) -> bool:
@@ -75,5 +82,6 @@ class Board:
             self,
             ranking=[row for row in self.ranking if row.policy in policies],
             results=[stored for stored in self.results if stored.result.policy in policies],
+            timings=[stored for stored in self.timings if stored.timing.policy in policies],
             notes=[*self.notes, f"Shown: {', '.join(policies)}; ranked among all {len(known)} policies."],
         )

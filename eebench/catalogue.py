@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eebench.errors import EEBenchError
 
+DEFAULT_MODEL = "smollm2-135m"
+"""What is measured unless a model is named: small, and to be had without the hub."""
+
 
 class Wheel(BaseModel):
     """Packages of the Python package index that carry a model's weights, for machines that do not reach the hub."""

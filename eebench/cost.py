@@ -99,10 +99,10 @@ def cost_model(model: nn.Module, blocks: Sequence[nn.Module]) -> CostModel:
     config = whole.get_text_config(decoder=True)
     layers = range(len(blocks))
     attends = [_attends(config, layer) for layer in layers]
-    width = _attention_width(config)
+    own = getattr(config, "per_layer_config", None) or [config] * len(blocks)  # a few types differ from layer to layer
     return CostModel(
         block=tuple(2.0 * _active_matrix_weights(block, config) for block in blocks),
-        attention=tuple(4.0 * width if attends[layer] else 0.0 for layer in layers),
+        attention=tuple(4.0 * _attention_width(own[layer]) if attends[layer] else 0.0 for layer in layers),
         window=tuple(_window(config, layer) for layer in layers),
         head=2.0 * _head_weights(model),
     )

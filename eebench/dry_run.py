@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -17,6 +18,7 @@ from eebench.encoding import Encoder
 from eebench.errors import EEBenchError
 from eebench.harness import LoadedTask
 from eebench.models import ModelSource, auto_class, resolve
+from eebench.prompts import PromptedDocument
 from eebench.run import RunPlan
 from eebench.spec import settings_for
 from eebench.task_traces import cut_into_shards
@@ -60,8 +62,11 @@ def show(plan: RunPlan, console: Console) -> None:
             table.add_row(task.name, task.output_type, *counts, _tera(cost.forward), _tera(cost.reading))
         console.print(table)
         console.print(
-            f"{_tera(total)} in all, for one pass that serves every setting; tasks traced before cost nothing.\n"
+            f"{_tera(total)} in all, for one pass that serves every setting; tasks traced before cost nothing."
         )
+        if any(task.generates for task in plan.tasks):
+            console.print("Where the model writes, that is one setting's longest answers: others share what is alike.")
+        console.print()
     console.print("Nothing was run: leave out --dry-run to run it.")
 
 
@@ -93,7 +98,10 @@ def _blocks(model: Any) -> list[nn.Module]:
 
 
 def _estimate(plan: RunPlan, task: LoadedTask, encoder: Encoder, costs: CostModel) -> Estimate:
-    documents = encoder.encode(task.requests(plan.task_options, encoder))
+    requests = task.requests(plan.task_options, encoder)
+    if task.generates:
+        return _estimate_answers(encoder.encode_prompts(requests), costs)
+    documents = encoder.encode(requests)
     trees = [PrefixTree(shard) for shard in cut_into_shards(documents)]
     sequences = chain.from_iterable(tree.sequences for tree in trees)
     lengths = [len(source) + len(tokens) for source, tokens in sequences]
@@ -106,6 +114,23 @@ def _estimate(plan: RunPlan, task: LoadedTask, encoder: Encoder, costs: CostMode
         prefixes=prefixes,
         forward=sum(lengths) * sum(costs.block) + attended * sum(costs.attention),
         reading=prefixes * costs.num_layers * costs.head,
+    )
+
+
+def _estimate_answers(documents: Sequence[PromptedDocument], costs: CostModel) -> Estimate:
+    """What decoding one setting takes if no answer ends early; how many ways there are shows only when it is run."""
+    prompts = [request.prompt for document in documents for request in document.requests]
+    fed = [len(prompt.source) + len(prompt.tokens) for prompt in prompts]
+    lengths = [prompt.max_new_tokens for prompt in prompts]
+    tokens = sum(fed) + sum(lengths)
+    attended = sum((n + length) * (n + length + 1) / 2 for n, length in zip(fed, lengths, strict=True))
+    return Estimate(
+        documents=len(documents),
+        positions=sum(lengths),
+        tokens=tokens,
+        prefixes=sum(lengths),
+        forward=tokens * sum(costs.block) + attended * sum(costs.attention),
+        reading=sum(lengths) * costs.num_layers * costs.head,
     )
 
 

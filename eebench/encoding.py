@@ -28,6 +28,7 @@ class Encoder(HFLM):  # type: ignore[misc]
         logging.getLogger("lm_eval.models.huggingface").setLevel(logging.ERROR)  # it warns of what is meant here
         backend = "seq2seq" if model.config.is_encoder_decoder else "causal"
         super().__init__(pretrained=model, tokenizer=tokenizer, backend=backend, batch_size=1)
+        self._device = torch.device("cpu")  # of the tokens: lm-eval is not to run the model
         self._caught: list[tuple[list[int], list[int]]] = []
         self._prompt: Prompt | None = None
         self._answer: tuple[int, ...] = ()

@@ -13,7 +13,7 @@ from typing import Any
 
 from eebench.errors import EEBenchError, unknown
 from eebench.hub import go_offline, reachable
-from eebench.own_tasks import OWN_TASKS, own_tasks_dir
+from eebench.own_tasks import OWN_TAGS, OWN_TASKS, own_tasks_dir
 
 os.environ.setdefault("TQDM_DISABLE", "1")  # lm-eval's own bars; EEBench shows one of its own
 if not reachable():
@@ -127,7 +127,7 @@ def _unknown_task(name: str, manager: TaskManager) -> EEBenchError:
 
 def _manager(names: Sequence[str]) -> TaskManager:
     """Our own tasks and YAML paths need no index of lm-eval's thousands, which takes seconds to build."""
-    if all(name in OWN_TASKS or _is_path(name) for name in names):
+    if all(name in OWN_TASKS or name in OWN_TAGS or _is_path(name) for name in names):
         return TaskManager(include_path=str(own_tasks_dir()), include_defaults=False)
     return _full_manager()
 

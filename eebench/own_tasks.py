@@ -27,7 +27,16 @@ def _named_tasks() -> dict[str, Path]:
 OWN_TASKS = _named_tasks()
 """Task name -> its YAML file, in alphabetical order."""
 
+OWN_TAGS = ("eebench", "eebench_generation")
+"""Names for all of them, and for those in which the model writes its answer."""
+
 GENERATION_TASKS = tuple(
     name for name, path in OWN_TASKS.items() if "_generation.yaml" in path.read_text(encoding="utf-8")
 )
 """Those in which the model writes its answer."""
+
+LIKELIHOOD_TASKS = tuple(name for name in OWN_TASKS if name not in GENERATION_TASKS)
+"""The others; a run measures these unless tasks are named, since no decoding is as quick as one pass."""
+
+DEFAULT_GENERATION_TASK = "eebench_records"
+"""Where `eebench time` takes its prompts from."""

@@ -159,7 +159,7 @@ def rank(results: Sequence[StoredResult], by: RankBy = "layers") -> Board:
     oracle = {axis: _skills(by_policy.get("oracle", []), axis) for axis in AXES}
     rows = [_row(policy, settings, oracle) for policy, settings in by_policy.items()]
     score = {row.policy: getattr(row, f"ee_score_{by}") for row in rows}
-    rows.sort(key=lambda row: (KIND_ORDER[row.kind], -_or_lowest(score[row.policy]), row.policy))
+    rows.sort(key=lambda row: (KIND_ORDER[row.kind], -_or_lowest(score[row.policy]), -row.skill_layers, row.policy))
     ranked = [row for row in rows if row.kind == "policy" and score[row.policy] is not None]
     ranks = {row.policy: number for number, row in enumerate(ranked, start=1)}
     rows = [replace(row, rank=ranks.get(row.policy)) for row in rows]
@@ -255,8 +255,15 @@ def _notes(rows: Sequence[RankingRow], results: Sequence[StoredResult]) -> list[
     for (model, task), evaluation in evaluations.items():
         if not evaluation.informative:
             notes.append(f"{task} on {model} is left out of the quality score: {evaluation.informative_note}")
-        if not {"calibration", "test"} <= evaluation.coin_end.keys():
+        if evaluation.coin_end and not {"calibration", "test"} <= evaluation.coin_end.keys():
             notes.append(f"{task} on {model} is not ranked: {_unsplit(evaluation)}")
+    if results and not any(row.policy == "oracle" for row in rows):
+        mode = results[0].evaluation.kv_mode
+        why = "" if mode == "full" else ": it sees the layers to come, so it cannot be executed"
+        notes.append(
+            f"There are no EE-scores and no ranks under KV mode {mode}, since they are shares of the oracle's and it "
+            f"has not been measured{why}."
+        )
     oracle = _skills([result for result in results if result.result.policy == "oracle"], "quality")
     if oracle and sum(oracle.values()) / len(oracle) < FAINT_SKILL:
         notes.append(

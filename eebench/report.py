@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import groupby
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 
 from eebench import strict_json
 from eebench.board import Board
+from eebench.formats import (
+    MISSING,
+    Column,
+    Record,
+    Sheet,
+    csv_text,
+    decimal,
+    latex_text,
+    markdown_paragraphs,
+    markdown_text,
+    percent,
+    quality,
+)
 from eebench.results import Evaluation, MetricValue, Result, StoredResult
-
-Record = Mapping[str, Any]
-"""A row of the ranking or a result, as the JSON report has it."""
-
-MISSING = "–"
-
+from eebench.timing_report import timing_records, timing_sheet
 
 # --- records -----------------------------------------------------------------------------------------------------
 
@@ -60,6 +63,10 @@ def _result_record(stored: StoredResult) -> Record:
         "fidelity": figures.fidelity,
         "n_docs": figures.n_docs,
         "n_positions": figures.n_positions,
+        "answer_length": figures.answer_length,
+        "common_prefix": figures.common_prefix,
+        "departs": figures.departs,
+        "repetition": figures.repetition,
         "selection": result.selection,
         "exit_histogram": result.exit_histogram,
         "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
@@ -83,31 +90,6 @@ def _main_metric(evaluation: Evaluation, result: Result) -> MetricValue | None:
 
 
 # --- columns: what people see ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table: a heading, the group of columns it stands in, and its cell in a record's row."""
-
-    heading: str
-    group: str
-    cell: Callable[[Record], str]
-    is_text: bool = False
-
-
-def percent(value: float | None) -> str:
-    """A fraction as a percentage with one decimal."""
-    return MISSING if value is None else f"{round(value, 3) + 0.0:.1%}"  # + 0.0: no "-0.0%"
-
-
-def decimal(value: float | None, digits: int = 1) -> str:
-    """A number with a fixed number of decimals."""
-    return MISSING if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
-
-
-def quality(value: float | None) -> str:
-    """A metric's value: three decimals, or four digits where it is large, as perplexities may be."""
-    return MISSING if value is None else f"{value:.3f}" if abs(value) < 100 else f"{value:.4g}"
 
 
 def _place(record: Record) -> str:
@@ -134,13 +116,20 @@ RANKING_COLUMNS = (
 RESULT_COLUMNS = (
     Column("setting", "", lambda r: r["setting"], is_text=True),
     Column("quality", "", _quality_with_error),
-    Column("retention", "kept", lambda r: percent(r["retention"])),
+    Column("retention", "kept", lambda r: percent(r["retention"]), spared=True),
     Column("fidelity", "kept", lambda r: percent(r["fidelity"])),
     Column("layers", "saved", lambda r: percent(r["layers_saved"])),
     Column("compute", "saved", lambda r: percent(r["compute_saved"])),
     Column("exit", "mean", lambda r: decimal(r["mean_exit_layer"])),
-    Column("reads", "mean", lambda r: decimal(r["lens_reads"])),
+    Column("reads", "mean", lambda r: decimal(r["lens_reads"]), spared=True),
 )
+
+ANSWER_COLUMNS = (
+    Column("tokens", "answers", lambda r: decimal(r["answer_length"])),
+    Column("depart", "answers", lambda r: percent(r["departs"])),
+    Column("repeat", "answers", lambda r: percent(r["repetition"]), spared=True),
+)
+"""What there is to say of a setting's answers in generation."""
 
 _WHERE_COLUMNS = (
     Column("model", "", lambda r: r["model"], is_text=True),
@@ -149,116 +138,51 @@ _WHERE_COLUMNS = (
 )
 
 
-def _table(board: Board, results: bool) -> tuple[Sequence[Column], list[Record]]:
-    """The columns and the rows of what a report shows: its ranking or its results."""
+def result_columns(records: Sequence[Record]) -> Sequence[Column]:
+    """The columns of results: those on answers where any of them wrote some."""
+    wrote = any(record["answer_length"] is not None for record in records)
+    return (*RESULT_COLUMNS, *ANSWER_COLUMNS) if wrote else RESULT_COLUMNS
+
+
+def _sheet(board: Board, results: bool) -> Sheet:
+    """What a report shows: its ranking or its results."""
     if results:
-        return (*_WHERE_COLUMNS, *RESULT_COLUMNS), result_records(board)
-    return RANKING_COLUMNS, ranking_records(board)
+        records = result_records(board)
+        return Sheet((*_WHERE_COLUMNS, *result_columns(records)), records)
+    return Sheet(RANKING_COLUMNS, ranking_records(board), board.summary)
 
 
 # --- formats -----------------------------------------------------------------------------------------------------
 
 
 def to_json(board: Board, results: bool = False) -> str:
-    """`{"ranking": [...], "results": [...]}`, both whatever `results` says; what is not a finite number is null."""
-    report = {"ranking": ranking_records(board), "results": result_records(board)}
+    """`{"ranking": [...], "results": [...], "timings": [...]}` whatever `results` says; what is not finite is null."""
+    report = {
+        "ranking": ranking_records(board),
+        "results": result_records(board),
+        "timings": timing_records(board.timings),
+    }
     return strict_json.dumps(report, indent=2) + "\n"
 
 
 def to_csv(board: Board, results: bool = False) -> str:
     """A line per policy, or per result, under the names of the JSON report; lists and mappings are JSON in a cell."""
-    records = result_records(board) if results else ranking_records(board)
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    if records:
-        writer.writerow(records[0])
-    writer.writerows([_csv_cell(value) for value in record.values()] for record in records)
-    return sink.getvalue()
-
-
-def _csv_cell(value: Any) -> Any:
-    if isinstance(value, Mapping | list | bool):
-        return strict_json.dumps(value, separators=(",", ":"))
-    return value
+    return csv_text(_sheet(board, results).records)
 
 
 def to_markdown(board: Board, results: bool = False) -> str:
-    """A table as GitHub renders it, with what it means and what was left out underneath."""
-    columns, records = _table(board, results)
-    lines = [
-        _markdown_row(_long_heading(column) for column in columns),
-        _markdown_row("---" if column.is_text else "---:" for column in columns),
-        *(_markdown_row(_markdown(column.cell(record)) for column in columns) for record in records),
-    ]
-    sentences = [*([] if results else board.summary), *board.notes]
-    return "\n".join(lines) + "\n" + "".join(f"\n{_markdown(sentence)}\n" for sentence in sentences)
-
-
-def _long_heading(column: Column) -> str:
-    return f"{column.group}: {column.heading}" if column.group else column.heading
-
-
-def _markdown_row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _markdown(text: str) -> str:
-    html = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # An underscore inside a word stands for itself, and most names have one.
-    return re.sub(r"([\\`*|\[\]~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", " ".join(html.split()))
+    """Tables as GitHub renders them, with what they mean and what was left out underneath."""
+    text = markdown_text(_sheet(board, results))
+    if board.timings and not results:
+        text += f"\n### Measured time\n\n{markdown_text(timing_sheet(board.timings))}"
+    return text + markdown_paragraphs(board.notes)
 
 
 def to_latex(board: Board, results: bool = False) -> str:
     """A booktabs `tabular`, with what it means and what was left out as comments above."""
-    columns, records = _table(board, results)
-    sentences = [*([] if results else board.summary), *board.notes]
-    blocks = [list(block) for _, block in groupby(records, key=lambda record: results or record["kind"] == "policy")]
-    body = [[_latex_row(_latex(column.cell(record)) for column in columns) for record in block] for block in blocks]
-    lines = [
-        *(f"% {' '.join(sentence.split())}" for sentence in sentences),
-        rf"\begin{{tabular}}{{{''.join('l' if column.is_text else 'r' for column in columns)}}}",
-        r"\toprule",
-        *_latex_groups(columns),
-        _latex_row(_latex(column.heading) for column in columns),
-        *(line for block in body for line in (r"\midrule", *block)),
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _latex_groups(columns: Sequence[Column]) -> list[str]:
-    """The line of group headings, and the rules under it."""
-    cells, rules, first = [], [], 1
-    for group, members in groupby(columns, key=lambda column: column.group):
-        width = len(list(members))
-        cells.append(rf"\multicolumn{{{width}}}{{c}}{{{_latex(group)}}}")
-        if group:
-            rules.append(rf"\cmidrule(lr){{{first}-{first + width - 1}}}")
-        first += width
-    return [_latex_row(cells), " ".join(rules)]
-
-
-def _latex_row(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
-
-
-_LATEX = {
-    **{character: rf"\{character}" for character in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "±": r"$\pm$",
-    MISSING: "--",
-}
-
-
-def _latex(text: str) -> str:
-    escaped = "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
-    return re.sub(r"^-(?=[\d.])", "$-$", escaped)
+    sheet = _sheet(board, results)
+    noted = Sheet(sheet.columns, sheet.records, [*sheet.sentences, *board.notes])
+    return latex_text(noted, lambda record: results or record["kind"] == "policy")
 
 
 FORMATS: Mapping[str, Callable[[Board, bool], str]] = {
@@ -268,3 +192,11 @@ FORMATS: Mapping[str, Callable[[Board, bool], str]] = {
     "latex": to_latex,
 }
 """Formats for other programs, each a function of the board and of whether to show results in place of the ranking."""
+
+SHEET_FORMATS: Mapping[str, Callable[[str, Sheet], str]] = {
+    "markdown": lambda _name, sheet: markdown_text(sheet),
+    "csv": lambda _name, sheet: csv_text(sheet.records),
+    "json": lambda name, sheet: strict_json.dumps({name: list(sheet.records)}, indent=2) + "\n",
+    "latex": lambda _name, sheet: latex_text(sheet, lambda record: (record["model"], record["task"])),
+}
+"""The same formats for any other sheet, under the name it has in JSON."""

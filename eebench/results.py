@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from statistics import median
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eebench.policy import Kind
 
-KvMode = Literal["full", "propagate", "copy", "truncate"]
+KvMode = Literal["full", "propagate", "copy", "truncate", "verify"]
+"""What later tokens see at layers that an earlier token skipped (`eebench.execution`)."""
+
+KV_MODES: tuple[KvMode, ...] = get_args(KvMode)
+
 Columns = Mapping[str, NDArray[Any]]
 """Named arrays with one row per document, in the order of the evaluation's documents. [documents, ...]"""
 
@@ -123,6 +128,95 @@ class Result:
     exit_histogram: list[int]
     selection: Mapping[str, float]
     documents: Columns = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One setting decoded for time, in rounds in which it takes turns with the full model.
+
+    Attributes:
+        task: where the prompts come from; `prompts_hash` is a hash of their tokens.
+        device_name: what the device is called by its maker; `threads` are torch's on the processor.
+        prompt_tokens: mean length of the prompts.
+        new_tokens: decoded after each prompt, always as many.
+        draft_length: in KV mode `verify`, the most tokens drafted before a check; else None.
+        decode_seconds: from each prompt's last token to its answer's, over all prompts. [rounds]
+        prefill_seconds: for the prompts but their last tokens, over all prompts. [rounds]
+        full_decode_seconds: `decode_seconds` of the full model in the same rounds. [rounds]
+        flops: of decoding all answers once, as counted while they were decoded; `full_flops`: the full model's.
+        mean_exit_layer: over all tokens, from 1.
+        departs: share of answers that are not the full model's.
+    """
+
+    model: str
+    model_id: str
+    revision: str
+    dtype: str
+    num_layers: int
+    task: str
+    task_version: str
+    num_fewshot: int
+    prompts_hash: str
+    device_name: str
+    threads: int
+    n_prompts: int
+    prompt_tokens: float
+    new_tokens: int
+    policy: str
+    kind: Kind
+    setting: str
+    params: Mapping[str, Any]
+    builtin: bool
+    policy_hash: str
+    kv_mode: KvMode
+    draft_length: int | None
+    decode_seconds: list[float]
+    prefill_seconds: list[float]
+    full_decode_seconds: list[float]
+    flops: float
+    full_flops: float
+    mean_exit_layer: float
+    departs: float
+
+    @property
+    def tokens_per_second(self) -> list[float]:
+        """Tokens decoded per second, prefill apart. [rounds]"""
+        return [self.n_prompts * self.new_tokens / seconds for seconds in self.decode_seconds]
+
+    @property
+    def ratios(self) -> list[float]:
+        """The full model's time per token over this setting's, in the same round: above 1 it is faster. [rounds]"""
+        return [full / own for full, own in zip(self.full_decode_seconds, self.decode_seconds, strict=True)]
+
+    @property
+    def ratio(self) -> float:
+        """The median of `ratios`."""
+        return median(self.ratios)
+
+    @property
+    def predicted_ratio(self) -> float:
+        """What the cost model makes of it: the full model's FLOPs per token over this setting's."""
+        return self.full_flops / self.flops
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is the full model, which all others are compared with."""
+        return self.policy == "full"
+
+    @property
+    def inside_noise(self) -> bool:
+        """Whether it was faster than the full model in some rounds and slower in others."""
+        return not self.is_full and min(self.ratios) <= 1 <= max(self.ratios)
+
+
+@dataclass(frozen=True)
+class StoredTiming:
+    """A timing as the store gives it back; `finished` is an ISO 8601 time in UTC."""
+
+    run_id: int
+    timing_id: int
+    finished: str
+    timing: Timing
 
 
 @dataclass(frozen=True)

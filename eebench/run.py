@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from eebench.models import LoadOptions
     from eebench.store import Store
 
-DEFAULT_MODEL = "smollm2-135m"
-
 REFERENCES = ("full", "oracle")
 """Measured in every run: what quality is retained of, and what an EE-score of 100 is."""
 

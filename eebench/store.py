@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -15,26 +14,28 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
+from eebench.comparable import EVALUATION_KEY, TIMING_KEY, LeftOut, left_out, with_newest
 from eebench.database import connect, default_url, no_results, parse_url, reason, shown
 from eebench.errors import EEBenchError, unknown
-from eebench.results import Columns, Evaluation, MetricValue, Provenance, Result, StoredResult, Summary
-from eebench.tables import EvaluationRow, ResultRow, RunRow
+from eebench.results import (
+    KV_MODES,
+    Columns,
+    Evaluation,
+    KvMode,
+    MetricValue,
+    Provenance,
+    Result,
+    StoredResult,
+    StoredTiming,
+    Summary,
+    Timing,
+)
+from eebench.tables import EvaluationRow, ResultRow, RunRow, TimingRow
 
-__all__ = ["Ending", "LeftOut", "Newest", "Run", "Status", "Store", "default_url"]
+__all__ = ["Ending", "LeftOut", "Newest", "NewestTimings", "Run", "Status", "Store", "default_url"]
 
 Ending = Literal["finished", "interrupted", "failed"]
 Status = Literal["running", "finished", "interrupted", "failed"]
-
-_KEY = {
-    "revision": "another revision of the model",
-    "dtype": "another dtype",
-    "task_version": "another task version",
-    "num_fewshot": "another number of shots",
-    "chat_template": "the chat template set otherwise",
-    "kv_mode": "another KV mode",
-    "documents_hash": "other documents",
-}
-"""What results of one (model, task) must share to stand in one ranking, and how to say that they do not."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +51,19 @@ class Run:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """Results of a (model, task) that cannot be compared with its newest ones."""
+class Newest:
+    """The newest comparable results, what was left out to keep them comparable, and the other KV modes there are."""
 
-    model: str
-    task: str
-    count: int
-    because: tuple[str, ...]
-
-    def __str__(self) -> str:
-        results = "1 older result" if self.count == 1 else f"{self.count} older results"
-        return f"Left out: {results} of {self.model} on {self.task}, measured with {' or '.join(self.because)}."
+    results: list[StoredResult]
+    left_out: list[LeftOut]
+    other_modes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Newest:
-    """The newest comparable results, and what was left out to keep them comparable."""
+class NewestTimings:
+    """The newest comparable timings, and what was left out to keep them comparable."""
 
-    results: list[StoredResult]
+    timings: list[StoredTiming]
     left_out: list[LeftOut]
 
 
@@ -126,42 +122,107 @@ class Store:
         """Keep one setting on an evaluation, and return its id."""
         return self._add(ResultRow(evaluation_id=evaluation_id, finished=_now(), **_values(result)))
 
+    def add_timings(self, run_id: int, timings: Iterable[Timing]) -> list[int]:
+        """Keep timings of a run, all or none, and return their ids."""
+        rows = [TimingRow(run_id=run_id, finished=_now(), **_values(timing)) for timing in timings]
+        with self._transaction() as session:
+            session.add_all(rows)
+            session.flush()
+            return [row.id for row in rows]
+
     # --- reading -------------------------------------------------------------------------------------------------
 
-    def newest(self, models: Collection[str] = (), tasks: Collection[str] = ()) -> Newest:
+    def newest(self, models: Collection[str] = (), tasks: Collection[str] = (), kv_mode: KvMode = "full") -> Newest:
         """The newest result of every setting that can be compared with the newest evaluation of its (model, task).
 
-        Results of older and of interrupted runs count, as long as the model's revision and dtype, the task's version,
-        shots, template and documents, and the KV mode are those of the newest evaluation that has results.
+        Results of older and of interrupted runs count, as long as the model's revision and dtype, and the task's
+        version, shots, template and documents are those of the newest evaluation that has results.
 
         Args:
             models: only these models; all when empty.
             tasks: only these tasks; all when empty.
+            kv_mode: only evaluations under this KV mode; each mode has a newest evaluation of its own.
 
         Raises:
-            EEBenchError: there are no results at all, none of a model or task named, or the database cannot be read.
+            EEBenchError: there are no results at all, none of a model, task or KV mode named, or the database cannot
+                be read.
         """
         with self._transaction() as session:
-            evaluations = session.scalars(
-                select(EvaluationRow).where(EvaluationRow.results.any()).order_by(EvaluationRow.id)
-            ).all()
-            if not evaluations:
-                raise no_results(self._engine.url)
-            _check_known("model", models, {row.model for row in evaluations})
-            _check_known("task", tasks, {row.task for row in evaluations})
-            wanted = [
-                row for row in evaluations if (not models or row.model in models) and (not tasks or row.task in tasks)
-            ]
-            if not wanted:
-                raise EEBenchError(f"no results of {', '.join(models)} on {', '.join(tasks)} yet: `eebench run` them")
-            newest = {(row.model, row.task): row for row in wanted}
-            comparable, others = {}, []
-            for row in wanted:
-                if _differences(row, newest[row.model, row.task]):
-                    others.append(row)
-                else:
-                    comparable[row.id] = row
-            return Newest(_newest_results(session, comparable), _left_out(session, others, newest))
+            wanted = self._evaluations(session, models, tasks)
+            in_mode = [row for row in wanted if row.kv_mode == kv_mode]
+            other_modes = _in_order({row.kv_mode for row in wanted} - {kv_mode})
+            if not in_mode:
+                raise EEBenchError(
+                    f"no results under KV mode {kv_mode} yet: there are some under {', '.join(other_modes)}, as in "
+                    f"`eebench report --kv-mode {other_modes[0]}`"
+                )
+            comparable, others = with_newest(in_mode, lambda row: (row.model, row.task), EVALUATION_KEY)
+            counts = _counts(session, [row.id for row, _differences in others])
+            return Newest(
+                _newest_results(session, comparable),
+                left_out(others, lambda row: counts[row.id], "result"),
+                other_modes,
+            )
+
+    def newest_by_mode(self, models: Collection[str] = (), tasks: Collection[str] = ()) -> list[StoredResult]:
+        """The newest results of each (model, task) under all KV modes it was measured under with the same documents.
+
+        Where a (model, task) has several sets of evaluations that can be compared, the newest that has more than one
+        mode counts; those that have none are left out.
+
+        Raises:
+            EEBenchError: as `newest`; or nothing has been measured under more than one mode.
+        """
+        with self._transaction() as session:
+            sets: dict[tuple[Any, ...], list[EvaluationRow]] = {}
+            for row in self._evaluations(session, models, tasks):
+                sets.setdefault((row.model, row.task, *(getattr(row, name) for name in EVALUATION_KEY)), []).append(row)
+            several = [rows for rows in sets.values() if len({row.kv_mode for row in rows}) > 1]
+            if not several:
+                raise EEBenchError(
+                    "nothing has been measured under more than one KV mode on the same documents yet: `eebench run "
+                    "--execute --kv-mode copy` measures generation tasks under another"
+                )
+            several.sort(key=lambda rows: rows[-1].id)
+            newest = {(rows[0].model, rows[0].task): rows for rows in several}
+            return _newest_results(session, [row for rows in newest.values() for row in rows])
+
+    def newest_timings(self, models: Collection[str] = ()) -> NewestTimings:
+        """The newest timing of every setting and KV mode that can be compared with the newest of its (model, task) on
+        its device.
+
+        Args:
+            models: only these models; all when empty. That there are none is no error.
+
+        Raises:
+            EEBenchError: the database cannot be read.
+        """
+        with self._transaction() as session:
+            rows = session.scalars(select(TimingRow).order_by(TimingRow.id)).all()
+            wanted = [row for row in rows if not models or row.model in models]
+            comparable, others = with_newest(wanted, lambda row: (row.model, row.task, row.device_name), TIMING_KEY)
+            newest = {
+                (row.model, row.task, row.device_name, row.setting, row.kv_mode, row.draft_length): row
+                for row in comparable
+            }
+            kept = sorted(newest.values(), key=lambda row: row.id)
+            return NewestTimings([_timing(row) for row in kept], left_out(others, lambda _row: 1, "timing"))
+
+    def _evaluations(
+        self, session: Session, models: Collection[str], tasks: Collection[str]
+    ) -> Sequence[EvaluationRow]:
+        """Evaluations that have results, of the models and tasks named, the oldest first."""
+        rows = session.scalars(
+            select(EvaluationRow).where(EvaluationRow.results.any()).order_by(EvaluationRow.id)
+        ).all()
+        if not rows:
+            raise no_results(self._engine.url)
+        _check_known("model", models, {row.model for row in rows})
+        _check_known("task", tasks, {row.task for row in rows})
+        wanted = [row for row in rows if (not models or row.model in models) and (not tasks or row.task in tasks)]
+        if not wanted:
+            raise EEBenchError(f"no results of {', '.join(models)} on {', '.join(tasks)} yet: `eebench run` them")
+        return wanted
 
     def documents(self, result_id: int) -> Columns:
         """The per-document columns of a result."""
@@ -218,7 +279,7 @@ def _iso(time: datetime) -> str:
     return time.isoformat(timespec="seconds")
 
 
-def _values(record: Evaluation | Result) -> dict[str, Any]:
+def _values(record: Evaluation | Result | Timing) -> dict[str, Any]:
     """The fields of a record as its table's columns take them."""
     return {field.name: _value(getattr(record, field.name)) for field in fields(record)}
 
@@ -231,19 +292,20 @@ def _value(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _newest_results(session: Session, evaluations: Mapping[int, EvaluationRow]) -> list[StoredResult]:
-    """The newest result of every setting of every (model, task) among these evaluations."""
+def _newest_results(session: Session, evaluations: Iterable[EvaluationRow]) -> list[StoredResult]:
+    """The newest result of every setting of every (model, task, KV mode) among these evaluations."""
+    by_id = {row.id: row for row in evaluations}
     ids = (
         select(func.max(ResultRow.id))
         .join(EvaluationRow)
-        .where(ResultRow.evaluation_id.in_(evaluations))
-        .group_by(EvaluationRow.model, EvaluationRow.task, ResultRow.policy, ResultRow.setting)
+        .where(ResultRow.evaluation_id.in_(by_id))
+        .group_by(EvaluationRow.model, EvaluationRow.task, EvaluationRow.kv_mode, ResultRow.policy, ResultRow.setting)
     )
     rows = session.scalars(select(ResultRow).where(ResultRow.id.in_(ids)).order_by(ResultRow.id))
-    records = {id: _evaluation(row) for id, row in evaluations.items()}
+    records = {id: _evaluation(row) for id, row in by_id.items()}
     return [
         StoredResult(
-            run_id=evaluations[row.evaluation_id].run_id,
+            run_id=by_id[row.evaluation_id].run_id,
             evaluation_id=row.evaluation_id,
             result_id=row.id,
             finished=_iso(row.finished),
@@ -254,27 +316,18 @@ def _newest_results(session: Session, evaluations: Mapping[int, EvaluationRow]) 
     ]
 
 
-def _left_out(
-    session: Session, others: list[EvaluationRow], newest: Mapping[tuple[str, str], EvaluationRow]
-) -> list[LeftOut]:
+def _counts(session: Session, evaluation_ids: Collection[int]) -> dict[int, int]:
+    """How many results evaluations have."""
     counted = (
         select(ResultRow.evaluation_id, func.count())
-        .where(ResultRow.evaluation_id.in_([row.id for row in others]))
+        .where(ResultRow.evaluation_id.in_(evaluation_ids))
         .group_by(ResultRow.evaluation_id)
     )
-    counts = {row[0]: row[1] for row in session.execute(counted)}
-    total: Counter[tuple[str, str]] = Counter()
-    because: dict[tuple[str, str], dict[str, None]] = {}
-    for row in others:
-        pair = (row.model, row.task)
-        total[pair] += counts[row.id]
-        because.setdefault(pair, {}).update(dict.fromkeys(_differences(row, newest[pair])))
-    return [LeftOut(*pair, total[pair], tuple(because[pair])) for pair in total]
+    return {row[0]: row[1] for row in session.execute(counted)}
 
 
-def _differences(row: EvaluationRow, other: EvaluationRow) -> list[str]:
-    """In what two evaluations of one (model, task) differ so that their results must not be compared."""
-    return [words for name, words in _KEY.items() if getattr(row, name) != getattr(other, name)]
+def _in_order(modes: Collection[str]) -> tuple[str, ...]:
+    return tuple(mode for mode in KV_MODES if mode in modes)
 
 
 def _check_known(kind: str, names: Collection[str], known: Collection[str]) -> None:
@@ -294,6 +347,11 @@ def _result(row: ResultRow) -> Result:
     values["metrics"] = {name: MetricValue(**metric) for name, metric in row.metrics.items()}
     values["summaries"] = {part: Summary(**figures) for part, figures in row.summaries.items()}
     return Result(**values, documents={})
+
+
+def _timing(row: TimingRow) -> StoredTiming:
+    values = {field.name: getattr(row, field.name) for field in fields(Timing)}
+    return StoredTiming(row.run_id, row.id, _iso(row.finished), Timing(**values))
 
 
 def _run(row: RunRow, n_results: int) -> Run:

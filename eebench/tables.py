@@ -1,6 +1,8 @@
-"""The database's tables: a run makes evaluations (run x model x task), an evaluation has results (one per setting).
+"""The database's tables: a run makes evaluations (run x model x task), an evaluation has results (one per setting);
+or it makes timings.
 
-The columns of `evaluations` and `results` are the fields of the dataclasses in `eebench.results`, under the same names.
+The columns of `evaluations`, `results` and `timings` are the fields of the dataclasses in `eebench.results`, under the
+same names.
 """
 
 from __future__ import annotations
@@ -94,6 +96,7 @@ class Table(DeclarativeBase):
         float: Double,
         Mapping[str, Any]: JSON,
         list[int]: JSON,
+        list[float]: JSON,
         Columns: PackedColumns,
     }
 
@@ -101,7 +104,7 @@ class Table(DeclarativeBase):
 
 
 class RunRow(Table):
-    """One `eebench run`, with its provenance."""
+    """One `eebench run` or `eebench time`, with its provenance."""
 
     __tablename__ = "runs"
 
@@ -171,3 +174,42 @@ class ResultRow(Table):
     documents: Mapped[Columns] = mapped_column(deferred=True)
 
     evaluation: Mapped[EvaluationRow] = relationship(back_populates="results")
+
+
+class TimingRow(Table):
+    """One setting timed under one KV mode, on one (model, task) of a run."""
+
+    __tablename__ = "timings"
+    __table_args__ = (Index(None, "model", "task"),)
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), index=True)
+    finished: Mapped[datetime]
+    model: Mapped[str]
+    model_id: Mapped[str]
+    revision: Mapped[str]
+    dtype: Mapped[str]
+    num_layers: Mapped[int]
+    task: Mapped[str]
+    task_version: Mapped[str]
+    num_fewshot: Mapped[int]
+    prompts_hash: Mapped[str]
+    device_name: Mapped[str]
+    threads: Mapped[int]
+    n_prompts: Mapped[int]
+    prompt_tokens: Mapped[float]
+    new_tokens: Mapped[int]
+    policy: Mapped[str]
+    kind: Mapped[str]
+    setting: Mapped[str]
+    params: Mapped[Mapping[str, Any]]
+    builtin: Mapped[bool]
+    policy_hash: Mapped[str]
+    kv_mode: Mapped[str]
+    draft_length: Mapped[int | None]
+    decode_seconds: Mapped[list[float]]
+    prefill_seconds: Mapped[list[float]]
+    full_decode_seconds: Mapped[list[float]]
+    flops: Mapped[float]
+    full_flops: Mapped[float]
+    mean_exit_layer: Mapped[float]
+    departs: Mapped[float]

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from rich.console import Console, RenderableType
-from rich.padding import Padding
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from eebench.board import Board
-from eebench.report import RANKING_COLUMNS, RESULT_COLUMNS, Column, Record, quality, ranking_records, result_records
+from eebench.formats import Record, quality
+from eebench.grid import Grid
+from eebench.kv_modes import KV_MODE_COLUMNS
+from eebench.kv_modes import sentences as kv_mode_sentences
+from eebench.report import RANKING_COLUMNS, ranking_records, result_columns, result_records
+from eebench.results import StoredTiming
+from eebench.timing_report import TIMING_COLUMNS, headline, legend, timing_records, verdicts
 
 _RANKING_LEGEND = (
     "EE-score: 0 is a coin tossed at every position, 100 is the oracle; by layers saved, by compute saved, and by the "
@@ -30,8 +34,10 @@ _RESULTS_LEGEND = (
     "exit, reads: the layer a position stops at, counted from 1, and how often it reads the head, on average.",
 )
 
-_NARROWEST = 8
-"""Below this a column is of no use, and lines run over the edge instead."""
+_ANSWERS_LEGEND = (
+    "answers: their mean length in tokens, the share of them that depart from the full model's, and the share of their "
+    "4-grams that stood before.",
+)
 
 
 def show(board: Board, console: Console, results: bool = False) -> None:
@@ -40,6 +46,7 @@ def show(board: Board, console: Console, results: bool = False) -> None:
         _show_results(board, console)
     if not results:
         _show_ranking(board, console)
+        show_timings(board.timings, console)
     for note in board.notes:
         console.print(Text(note, "dim"))
 
@@ -48,8 +55,8 @@ def _show_ranking(board: Board, console: Console) -> None:
     records = ranking_records(board)
     ranked = [record for record in records if record["kind"] == "policy"]
     others = [record for record in records if record["kind"] != "policy"]
-    console.print(Text(f"Exit policies ranked by {_BY[board.by]}, {_scope(board)}", "bold"), end="\n\n")
-    grid = _Grid(RANKING_COLUMNS, console.width, flexible="policy", records=records, main=("EE-score by", board.by))
+    console.print(Text(f"{_title(board)}, {_scope(board)}", "bold"), end="\n\n")
+    grid = Grid(RANKING_COLUMNS, console.width, flexible="policy", records=records, main=("EE-score by", board.by))
     grid.add(ranked)
     if others:
         grid.blank()
@@ -63,6 +70,13 @@ def _show_ranking(board: Board, console: Console) -> None:
 
 
 _BY = {"layers": "layers saved", "compute": "compute saved", "quality": "retained quality"}
+
+
+def _title(board: Board) -> str:
+    if board.kv_mode == "full":
+        return f"Exit policies ranked by {_BY[board.by]}"
+    ranked = any(row.rank is not None for row in board.ranking)
+    return f"Exit policies {f'ranked by {_BY[board.by]} ' if ranked else ''}under KV mode {board.kv_mode}"
 
 
 def _scope(board: Board) -> str:
@@ -81,22 +95,27 @@ def _show_results(board: Board, console: Console) -> None:
         result_records(board),
         key=lambda r: (r["model"], r["task"], place[r["policy"]], r["layers_saved"], r["setting"]),
     )
+    spared: dict[str, None] = {}
     for _, settings in groupby(records, key=lambda r: (r["model"], r["task"])):
-        _show_settings(list(settings), console)
-    _paragraphs(console, _RESULTS_LEGEND, "dim")
+        spared |= dict.fromkeys(_show_settings(list(settings), console))
+    if spared:
+        _paragraphs(console, [f"No room here for {', '.join(spared)}: --results --format csv has them."], "dim")
+    wrote = any(record["answer_length"] is not None for record in records)
+    _paragraphs(console, _RESULTS_LEGEND + (_ANSWERS_LEGEND if wrote else ()), "dim")
 
 
-def _show_settings(records: Sequence[Record], console: Console) -> None:
-    """One (model, task): its settings under the names of their policies."""
+def _show_settings(records: Sequence[Record], console: Console) -> list[str]:
+    """One (model, task): its settings under the names of their policies; returns the columns there was no room for."""
     console.print(Text(_headline(records[0]), "bold"), end="\n\n")
     shown = [{**record, "setting": _parameters(record)} for record in records]
-    grid = _Grid(RESULT_COLUMNS, console.width, flexible="setting", records=shown, indent=2)
+    grid = Grid(result_columns(shown), console.width, flexible="setting", records=shown, indent=2)
     for policy, settings in groupby(shown, key=lambda r: r["policy"]):
         rows = list(settings)
         kind, style = rows[0]["kind"], "dim" if rows[0]["kind"] != "policy" else ""
         grid.title(policy + (f" ({kind})" if kind != "policy" else ""), style)
         grid.add(rows, style)
     grid.print(console)
+    return grid.spared
 
 
 def _headline(record: Record) -> str:
@@ -113,83 +132,54 @@ def _parameters(record: Record) -> str:
     return record["setting"].partition(":")[2].replace(",", ", ") or "(no parameters)"
 
 
+# --- measured time -----------------------------------------------------------------------------------------------
+
+
+def show_timings(timings: Sequence[StoredTiming], console: Console) -> None:
+    """Print measured time, a table per (model, task, device)."""
+    if not timings:
+        return
+    ordered = sorted(timings, key=_place_measured)
+    for _, same_place in groupby(ordered, key=_place_measured):
+        here = list(same_place)
+        records = timing_records(here)
+        console.print(Text(headline(records), "bold"), end="\n\n")
+        grid = Grid(TIMING_COLUMNS, console.width, flexible="KV mode", records=records, indent=2)
+        _by_setting(grid, records)
+        grid.print(console)
+        _paragraphs(console, verdicts(here), "")
+    _paragraphs(console, legend(timings), "dim")
+
+
+def _place_measured(stored: StoredTiming) -> tuple[str, str, str]:
+    return stored.timing.model, stored.timing.task, stored.timing.device_name
+
+
+def _by_setting(grid: Grid, records: Sequence[Record]) -> None:
+    """Rows under the names of their settings."""
+    for setting, rows in groupby(records, key=lambda r: r["setting"]):
+        under_it = list(rows)
+        style = "dim" if under_it[0]["kind"] != "policy" else ""
+        grid.wide_title(setting, style)
+        grid.add(under_it, style)
+
+
+# --- KV modes ----------------------------------------------------------------------------------------------------
+
+
+def show_kv_modes(records: Sequence[Record], console: Console) -> None:
+    """Print settings under several KV modes, a table per (model, task)."""
+    for (model, task), rows in groupby(records, key=lambda r: (r["model"], r["task"])):
+        here = list(rows)
+        title = f"KV modes, {model} on {task}: {here[0]['num_layers']} layers, {here[0]['n_docs']} documents"
+        console.print(Text(title, "bold"), end="\n\n")
+        grid = Grid(KV_MODE_COLUMNS, console.width, flexible="KV mode", records=here, indent=2)
+        _by_setting(grid, here)
+        grid.print(console)
+    _paragraphs(console, kv_mode_sentences(records), "")
+
+
 def _paragraphs(console: Console, sentences: Iterable[str], style: str) -> None:
     for sentence in sentences:
         console.print(Text(sentence, style))
     console.print()
-
-
-class _Grid:
-    """A table whose columns stand in groups, with a line of group headings above; one text column takes what is left.
-
-    The width of every column is decided here, since rich has no headings over several columns.
-
-    Args:
-        width: of the terminal, in characters.
-        flexible: heading of the column that gives way where the terminal is narrow.
-        main: group and heading of the column to be set in bold.
-        indent: how far the cells of the flexible column are set in from its titles.
-    """
-
-    def __init__(
-        self,
-        columns: Sequence[Column],
-        width: int,
-        flexible: str,
-        records: Sequence[Record],
-        main: tuple[str, str] | None = None,
-        indent: int = 0,
-    ) -> None:
-        self._columns, self._flexible, self._indent = columns, flexible, indent
-        self._widths = [max(len(text) for text in self._texts(column, records)) for column in columns]
-        gaps = len(columns) - 1
-        self._gap = 2 if sum(self._widths) + 2 * gaps <= width else 1
-        missing = max(0, sum(self._widths) + self._gap * gaps - width)
-        gives_way = [column.heading for column in columns].index(flexible)
-        self._widths[gives_way] = max(_NARROWEST, self._widths[gives_way] - missing)
-        self._table = Table(box=None, pad_edge=False, padding=(0, self._gap, 0, 0), header_style="bold")
-        for column, cells in zip(columns, self._widths, strict=True):
-            self._table.add_column(
-                column.heading,
-                width=cells,
-                justify="left" if column.is_text else "right",
-                overflow="fold",
-                style="bold" if (column.group, column.heading) == main else "",
-            )
-
-    def _texts(self, column: Column, records: Sequence[Record]) -> list[str]:
-        indent = " " * self._indent if column.heading == self._flexible else ""
-        return [column.heading, *(indent + column.cell(record) for record in records)]
-
-    def add(self, records: Iterable[Record], style: str = "") -> None:
-        for record in records:
-            self._table.add_row(*(self._cell(column, record) for column in self._columns), style=style)
-
-    def _cell(self, column: Column, record: Record) -> RenderableType:
-        text = Text(column.cell(record))
-        return Padding(text, (0, 0, 0, self._indent)) if column.heading == self._flexible else text
-
-    def title(self, text: str, style: str = "") -> None:
-        self._table.add_row(Text(text, "bold"), style=style)
-
-    def blank(self) -> None:
-        self._table.add_row()
-
-    def print(self, console: Console) -> None:
-        console.print(Text(self._groups(), "bold"))
-        console.print(self._table)
-        console.print()
-
-    def _groups(self) -> str:
-        """The group headings, each centred on a rule over its columns."""
-        cells = []
-        for group, members in groupby(zip(self._columns, self._widths, strict=True), key=lambda pair: pair[0].group):
-            widths = [width for _column, width in members]
-            width = sum(widths) + self._gap * (len(widths) - 1)
-            cells.append(_ruled(group, width) if group else " " * width)
-        return (" " * self._gap).join(cells)
-
-
-def _ruled(text: str, width: int) -> str:
-    """The text centred on a rule, where there is room for one on both sides."""
-    return f" {text} ".center(width, "─") if len(text) + 4 <= width else text.center(width)

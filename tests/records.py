@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from eebench.results import Evaluation, MetricValue, Provenance, Result, StoredResult, Summary, columns
+from eebench.results import (
+    Evaluation,
+    MetricValue,
+    Provenance,
+    Result,
+    StoredResult,
+    StoredTiming,
+    Summary,
+    Timing,
+    columns,
+)
 
 
 def summary(**changes: Any) -> Summary:
@@ -110,3 +120,45 @@ def stored(id: int = 1, of: Evaluation | None = None, **changes: Any) -> StoredR
         evaluation=of or evaluation(),
         result=result(**changes),
     )
+
+
+def timing(setting: str = "static:layer=3", seconds: tuple[float, ...] = (2.0, 4.0, 2.5), **changes: Any) -> Timing:
+    """A setting's `seconds` in each round, beside a full model that takes 4 s in each."""
+    policy = setting.partition(":")[0]
+    made = Timing(
+        model="tiny",
+        model_id="example/tiny",
+        revision="abc123",
+        dtype="float32",
+        num_layers=6,
+        task="lists",
+        task_version="1",
+        num_fewshot=0,
+        prompts_hash="d0c5",
+        device_name="A processor",
+        threads=2,
+        n_prompts=2,
+        prompt_tokens=50.5,
+        new_tokens=20,
+        policy=policy,
+        kind="control" if policy in ("static", "full") else "policy",
+        setting=setting,
+        params={},
+        builtin=True,
+        policy_hash="f00d",
+        kv_mode="full",
+        draft_length=None,
+        decode_seconds=list(seconds),
+        prefill_seconds=[0.5] * len(seconds),
+        full_decode_seconds=[4.0] * len(seconds),
+        flops=2e9,
+        full_flops=3e9,
+        mean_exit_layer=3.0,
+        departs=0.5,
+    )
+    return replace(made, **changes)
+
+
+def timed(*timings: Timing) -> list[StoredTiming]:
+    """Timings as the store gives them back."""
+    return [StoredTiming(1, number, "2026-01-02T03:04:05+00:00", one) for number, one in enumerate(timings, start=1)]

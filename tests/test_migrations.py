@@ -16,7 +16,7 @@ from eebench.database import connect, parse_url
 from eebench.errors import EEBenchError
 from eebench.store import Store
 from eebench.tables import Table
-from tests.records import evaluation, provenance, result
+from tests.records import evaluation, provenance, result, timing
 
 SECOND = """
 import sqlalchemy as sa
@@ -75,6 +75,16 @@ def test_an_older_database_is_upgraded_on_opening_and_keeps_its_results(
     with Store.open(str(path), create=False) as store:
         assert len(store.newest().results) == 1
     assert "second" in tables(path)
+
+
+def test_a_database_from_before_timings_takes_them_after_its_upgrade(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE timings")
+        connection.execute(f"UPDATE {migrations.VERSION_TABLE} SET version_num = '0001'")
+    connection.close()
+    with Store.open(str(path), create=False) as store:
+        store.add_timings(store.begin_run(provenance()), [timing()])
+        assert len(store.newest_timings().timings) == len(store.newest().results) == 1
 
 
 def test_an_upgrade_that_fails_changes_nothing(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,6 +153,23 @@ class TestBoard:
         assert all(row.rank is None for row in board.ranking)
         assert any("one part of the calibration/test split" in note for note in board.notes)
 
+    def test_without_an_oracle_there_are_no_scores_and_no_ranks_and_a_note_says_why(self, plane: Evaluation) -> None:
+        import dataclasses
+
+        executed = dataclasses.replace(plane, kv_mode="copy")
+        board = rank([setting("good", 0.4, 0.9, executed), setting("better", 0.4, 0.95, executed)])
+        assert [(row.policy, row.rank) for row in board.ranking] == [("better", None), ("good", None)]  # by skill
+        assert {row.ee_score_layers for row in board.ranking} == {None}
+        assert board.kv_mode == "copy"
+        assert any("no EE-scores and no ranks under KV mode copy" in note for note in board.notes)
+
+    def test_an_evaluation_whose_coin_was_never_tossed_is_shown_without_scores(self, plane: Evaluation) -> None:
+        import dataclasses
+
+        executed = dataclasses.replace(plane, kv_mode="copy", coin_end={})
+        (row,) = rank([setting("mine", 0.4, 0.9, executed)]).ranking
+        assert (row.rank, row.ee_score_layers, row.setting_99) == (None, None, None)
+
 
 class TestPick:
     def test_takes_the_setting_that_saves_most_at_the_fidelity_on_calibration_documents(

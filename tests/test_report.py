@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from rich.console import Console
 from eebench.board import Board, RankingRow
 from eebench.cli.report import report
 from eebench.errors import EEBenchError
-from eebench.report import FORMATS, decimal, percent, quality, to_csv, to_json, to_latex, to_markdown
-from eebench.results import MetricValue
+from eebench.formats import decimal, percent, quality
+from eebench.kv_modes import kv_mode_records
+from eebench.report import FORMATS, to_csv, to_json, to_latex, to_markdown
+from eebench.results import MetricValue, StoredResult
 from eebench.store import Store
-from eebench.terminal import show
-from tests.records import evaluation, provenance, result, stored, summary
+from eebench.terminal import show, show_kv_modes
+from tests.records import evaluation, provenance, result, stored, summary, timed, timing
 
 
 def row(rank: int | None, policy: str, **changes: Any) -> RankingRow:
@@ -212,6 +215,169 @@ def test_numbers_are_rounded_to_what_they_are_good_for() -> None:
     assert [quality(value) for value in (0.52349, 1234.56, 1.5e9, None)] == ["0.523", "1235", "1.5e+09", "–"]
 
 
+# --- generation --------------------------------------------------------------------------------------------------
+
+WROTE = {"answer_length": 12.5, "common_prefix": 3.0, "departs": 0.25, "repetition": 0.125}
+
+
+def writing_board() -> Board:
+    """One setting on a generation task."""
+    made = stored(summaries={"all": summary(**WROTE)})
+    return Board([row(1, "entropy")], [made])
+
+
+def test_results_in_generation_say_how_long_answers_are_and_how_many_depart_and_repeat() -> None:
+    text = printed(writing_board(), 120, results=True)
+    assert "tokens  depart  repeat" in text
+    assert "12.5   25.0%   12.5%" in text
+    assert "answers: their mean length in tokens, the share of them that depart" in text
+    assert "depart" not in printed(board(), 120, results=True)
+
+
+def test_a_narrow_terminal_spares_columns_rather_than_breaking_numbers_or_running_over_its_edge() -> None:
+    made = writing_board()
+    table, _, legend = printed(made, 80, results=True).partition("No room here for ")
+    assert max(map(len, table.splitlines())) <= 80
+    assert "repeat" in table
+    assert legend.startswith("retention, reads: --results --format csv has them.\n")
+    made.results.append(stored(parameters="threshold=0.0012345", summaries={"all": summary(**WROTE)}))
+    assert "  threshold=0.0012345 " in printed(made, 80, results=True)
+
+
+def test_short_names_take_no_more_room_than_they_need() -> None:
+    short = Board([row(1, "ab"), row(None, "full", kind="control")], [stored(policy="ab")])
+    lines = printed(short, 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "rank     policy  layers" in "\n".join(lines)
+
+
+def test_records_of_results_hold_the_figures_of_answers() -> None:
+    (made,) = json.loads(to_json(writing_board()))["results"]
+    assert {name: made[name] for name in WROTE} == WROTE
+    assert json.loads(to_json(board()))["results"][0]["answer_length"] is None
+    assert "answers: repeat |" in to_markdown(writing_board(), results=True)
+
+
+# --- measured time -----------------------------------------------------------------------------------------------
+
+TIMINGS = timed(
+    timing("full", seconds=(4.0, 4.0, 4.0), mean_exit_layer=6.0, flops=3e9, departs=0.0),
+    timing(seconds=(2.0, 2.5, 1.6), kv_mode="truncate"),
+    timing(seconds=(3.9, 4.1, 3.95), kv_mode="copy"),
+    timing("confidence:threshold=0.9", seconds=(8.0, 8.0, 10.0), flops=6e9),
+    timing("static:layer=5", seconds=(4.4, 4.2, 4.5), kv_mode="verify", draft_length=3),
+)
+
+
+def test_measured_time_stands_under_the_ranking_and_says_how_sure_it_is() -> None:
+    made = replace(board(), timings=TIMINGS)
+    text = printed(made, 120)
+    assert text.index("No policy beats the coin.") < text.index("Measured time, tiny (float32) on A processor")
+    assert text.index("Measured time") < text.index("facts is left out of the quality score.")
+    for line in (
+        "static:layer=3\n  truncate  20.0 (16.0–25.0)    2.00 (1.60–2.50)       1.50   3.0   250 ms   50.0%",
+        "  copy      10.1 (9.76–10.3)  ≈ 1.01 (0.98–1.03)       1.50   3.0   250 ms   50.0%",
+        "  verify 3",
+        "Faster than the full model, the ratio is the speed-up: static:layer=3 under truncate at 2.00×.",
+        "Slower than the full model: static:layer=5 under verify at 0.91×, confidence:threshold=0.9 at 0.50×.",
+        "Inside the noise, neither faster nor slower: static:layer=3 under copy at 1.01×.",
+        "once in 4 times, with 3 rounds",
+    ):
+        assert line in text
+    assert "Measured time" not in printed(board(), 120)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_measured_time_fits_the_terminal(width: int) -> None:
+    lines = printed(replace(board(), timings=TIMINGS), width).splitlines()
+    assert max(map(len, lines)) <= width
+
+
+def test_each_model_task_and_device_has_a_table_of_its_own() -> None:
+    elsewhere = timed(timing(), timing(device_name="A GPU"), timing(task="edits"), timing(model="small"))
+    assert printed(replace(board(), timings=elsewhere), 100).count("Measured time, ") == 4
+
+
+def test_the_ratio_is_that_of_each_round_and_its_median_not_a_ratio_of_medians() -> None:
+    made = timing(seconds=(1.0, 2.0, 6.0), full_decode_seconds=[4.0, 2.0, 3.0])
+    assert made.ratios == [4.0, 1.0, 0.5]
+    assert made.ratio == 1.0
+    assert made.inside_noise
+
+
+def test_timings_are_in_json_and_markdown_and_never_in_the_ranking() -> None:
+    made = replace(board(), timings=TIMINGS)
+    records = json.loads(to_json(made))["timings"]
+    names = "model task device_name setting kv_mode tokens_per_second ratio ratio_min ratio_max predicted_ratio prefill"
+    assert all(set(names.split()) <= set(record) for record in records)
+    assert [record["inside_noise"] for record in records] == [False, False, True, False, False]
+    assert (records[1]["ratio"], records[1]["ratio_min"], records[1]["ratio_max"]) == (2.0, 1.6, 2.5)
+    assert json.loads(to_json(made))["ranking"] == json.loads(to_json(board()))["ranking"]
+    assert "\n### Measured time\n\n| model | task | device | setting |" in to_markdown(made)
+    assert to_csv(made) == to_csv(board())
+    assert to_latex(made) == to_latex(board())
+
+
+def test_choosing_policies_chooses_their_timings() -> None:
+    made = replace(board(), timings=timed(timing("full"), timing("entropy:threshold=0.5")))
+    assert [stored.timing.policy for stored in made.only(["entropy"]).timings] == ["entropy"]
+
+
+# --- KV modes ----------------------------------------------------------------------------------------------------
+
+
+def kv_results() -> list[StoredResult]:
+    """Two settings under two modes, a third under one alone."""
+    figures = {
+        "full": summary(quality=0.5, fidelity=0.9, answer_length=10.0, departs=0.25, repetition=0.0),
+        "copy": summary(quality=0.25, fidelity=0.75, answer_length=14.0, departs=1.0, repetition=0.5),
+        "propagate": summary(quality=0.5, fidelity=0.9, answer_length=9.0, departs=0.25, repetition=0.0),
+    }
+    pairs = [(p, m) for p in ("threshold=0.1", "threshold=0.5") for m in ("copy", "full")]
+    pairs += [("threshold=0.5", "propagate"), ("threshold=0.9", "full")]
+    return [
+        stored(of=evaluation(kv_mode=mode), parameters=parameters, summaries={"all": figures[mode]})
+        for parameters, mode in pairs
+    ]
+
+
+def test_kv_modes_stand_under_their_setting_with_what_they_change() -> None:
+    records = kv_mode_records(kv_results())
+    assert [(r["setting"], r["kv_mode"]) for r in records] == [
+        ("entropy:threshold=0.1", "full"),
+        ("entropy:threshold=0.1", "copy"),
+        ("entropy:threshold=0.5", "full"),
+        ("entropy:threshold=0.5", "propagate"),
+        ("entropy:threshold=0.5", "copy"),
+    ]
+    copied = records[1]
+    assert (copied["quality_to_full"], copied["answer_length_to_full"]) == (-0.25, 4.0)
+    assert copied["fidelity_to_full"] == pytest.approx(-0.15)
+    assert records[0]["quality_to_full"] is None
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_kv_modes_in_a_terminal(width: int) -> None:
+    console = Console(width=width, file=StringIO(), color_system=None)
+    with console.capture() as capture:
+        show_kv_modes(kv_mode_records(kv_results()), console)
+    text = capture.get()
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    assert "KV modes, tiny on agreement: 6 layers, 4 documents" in text
+    words = " ".join(text.split())
+    assert "entropy:threshold=0.1 full 0.500 – 90.0% – 10.0 – 25.0% 0.0%" in words
+    assert "copy 0.250 -0.250 75.0% -15.0% 14.0 +4.0 100.0% 50.0%" in words
+    assert "copy against full, mean over 2 settings: quality -0.250, fidelity -15.0%, length +4.0." in words
+    assert "propagate against full, mean over 1 setting: quality 0.000, fidelity 0.0%, length -1.0." in words
+
+
+def test_without_full_there_is_nothing_to_take_a_difference_to() -> None:
+    modes = [stored for stored in kv_results() if stored.evaluation.kv_mode != "full"]
+    records = kv_mode_records(modes)
+    assert [r["kv_mode"] for r in records] == ["propagate", "copy"]
+    assert {r["fidelity_to_full"] for r in records} == {None}
+
+
 # --- formats for other programs ----------------------------------------------------------------------------------
 
 
@@ -222,7 +388,7 @@ def test_json_has_the_ranking_and_the_results_under_the_promised_names() -> None
         "model task policy params kv_mode metric quality quality_stderr quality_full chance retention num_layers "
         "mean_exit_layer layers_saved compute_saved lens_reads fidelity n_docs n_positions bound"
     )
-    assert list(made) == ["ranking", "results"]
+    assert list(made) == ["ranking", "results", "timings"]
     assert all(set(ranking.split()) <= set(record) for record in made["ranking"])
     assert all(set(results.split()) <= set(record) for record in made["results"])
     assert [record["bound"] for record in made["ranking"]] == [False, False, False, True]
@@ -382,7 +548,7 @@ def test_models_tasks_and_policies_may_be_repeated_or_separated_by_commas(db: st
 
 def test_json_goes_to_stdout_alone_and_its_notes_to_stderr(db: str) -> None:
     said = invoke("--db", db, "--format", "json")
-    assert set(json.loads(said.stdout)) == {"ranking", "results"}
+    assert set(json.loads(said.stdout)) == {"ranking", "results", "timings"}
     assert "Left out: 1 older result of tiny on agreement" in said.stderr
 
 
@@ -458,11 +624,95 @@ def test_bad_input_is_one_sentence(db: str, arguments: list[str], said: str) -> 
     assert answer.stderr.count("\n") == 1
 
 
-def test_the_command_imports_nothing_heavy(db: str) -> None:
+def test_the_command_imports_nothing_heavy(executed: str) -> None:
     script = (
         "import sys; from eebench.cli.report import report; report(sys.argv[1:], standalone_mode=False);"
         "print(sorted({'torch', 'lm_eval', 'transformers', 'pandas', 'alembic', 'pyarrow', 'scipy', 'sklearn'}"
         " & set(sys.modules)))"
     )
-    said = subprocess.run([sys.executable, "-c", script, "--db", db], check=True, capture_output=True, text=True)
-    assert said.stdout.splitlines()[-1] == "[]"
+    for view in ([], ["--by", "time"], ["--by", "kv-mode"]):
+        command = [sys.executable, "-c", script, "--db", executed, *view]
+        said = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert said.stdout.splitlines()[-1] == "[]"
+
+
+# --- the command's other views -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def executed(db: str) -> str:
+    """The same database after executions and timings."""
+    with Store.open(db) as store:
+        run = store.begin_run(provenance())
+        for mode in ("full", "copy"):
+            kept = store.add_evaluation(run, evaluation(task="lists", kv_mode=mode, coin_end={}))
+            for policy in ("entropy", "patience"):
+                store.add_result(kept, result(policy, summaries={"all": summary(**WROTE)}))
+        store.add_timings(run, [timing("full"), timing(), timing("entropy:threshold=0.5"), timing(model="other")])
+    return db
+
+
+def test_the_board_ranks_kv_mode_full_and_names_the_others(executed: str) -> None:
+    said = invoke("--db", executed).stdout
+    assert said.startswith("Exit policies ranked by layers saved, tiny on 3 tasks\n")
+    assert "Also measured under other KV modes: copy (eebench report --kv-mode copy)." in said
+    assert "Measured time, tiny (float32)" in said
+    assert "Measured time, other" not in said
+
+
+def test_another_kv_mode_is_shown_on_request(executed: str) -> None:
+    said = invoke("--db", executed, "--kv-mode", "copy")
+    assert said.exit_code == 0
+    assert "Exit policies under KV mode copy, tiny on lists" in said.stdout
+    assert "no EE-scores and no ranks under KV mode copy" in " ".join(said.stdout.split())
+    made = json.loads(invoke("--db", executed, "--kv-mode", "copy", "--format", "json").stdout)
+    assert {record["kv_mode"] for record in made["results"]} == {"copy"}
+    assert {record["ee_score_layers"] for record in made["ranking"]} == {None}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(("view", "name"), [("kv-mode", "kv_modes"), ("time", "timings")])
+def test_other_views_come_in_every_format(executed: str, form: str, view: str, name: str) -> None:
+    said = invoke("--db", executed, "--by", view, "--format", form)
+    assert said.exit_code == 0
+    assert "entropy:threshold=0.5" in said.stdout
+    if form == "json":
+        (key,) = json.loads(said.stdout)
+        assert key == name
+
+
+def test_views_show_the_models_tasks_and_policies_named(executed: str) -> None:
+    said = invoke("--db", executed, "--by", "time", "--format", "csv", "-m", "tiny", "-p", "entropy")
+    assert [line["setting"] for line in csv.DictReader(io.StringIO(said.stdout))] == ["entropy:threshold=0.5"]
+    said = invoke("--db", executed, "--by", "kv-mode", "--format", "csv", "-p", "patience", "-t", "lists")
+    assert {line["policy"] for line in csv.DictReader(io.StringIO(said.stdout))} == {"patience"}
+
+
+def test_measured_time_needs_no_results(tmp_path: Path) -> None:
+    path = str(tmp_path / "timed.db")
+    with Store.open(path) as store:
+        store.add_timings(store.begin_run(provenance()), [timing("full"), timing()])
+    assert "static:layer=3" in invoke("--db", path, "--by", "time").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--by", "time"], "nothing has been timed here yet: `eebench time` does."),
+        (["--by", "kv-mode"], "nothing has been measured under more than one KV mode on the same documents yet"),
+        (["--kv-mode", "copy"], "no results under KV mode copy yet: there are some under full, as in `eebench report"),
+        (["--by", "time", "--results"], "--results goes with the ranking, and --by time shows every setting as it is."),
+    ],
+)
+def test_a_view_of_nothing_is_one_sentence(db: str, arguments: list[str], said: str) -> None:
+    answer = invoke("--db", db, *arguments)
+    assert answer.exit_code == 2
+    assert answer.stderr.startswith(f"Error: {said}")
+    assert answer.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("view", ["kv-mode", "time"])
+def test_an_unknown_policy_in_a_view_is_named_with_near_ones(executed: str, view: str) -> None:
+    answer = invoke("--db", executed, "--by", view, "-p", "entrpy")
+    assert answer.exit_code == 2
+    assert "unknown policy 'entrpy': did you mean entropy?" in answer.stderr

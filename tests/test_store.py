@@ -19,10 +19,11 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from sqlalchemy.exc import StatementError
 
 from eebench import tables
+from eebench.comparable import sentences
 from eebench.errors import EEBenchError
-from eebench.results import Columns, Evaluation, MetricValue, Result
+from eebench.results import Columns, Evaluation, MetricValue, Result, Timing
 from eebench.store import Store, default_url
-from tests.records import evaluation, provenance, result, summary
+from tests.records import evaluation, provenance, result, summary, timing
 
 
 def same_columns(one: Columns, other: Columns) -> None:
@@ -83,7 +84,6 @@ class StoreContract:
             ({"task_version": "2"}, "another task version"),
             ({"num_fewshot": 5}, "another number of shots"),
             ({"chat_template": True}, "the chat template set otherwise"),
-            ({"kv_mode": "copy"}, "another KV mode"),
             ({"documents_hash": "beef"}, "other documents"),
         ],
     )
@@ -100,6 +100,20 @@ class StoreContract:
         assert [stored.result_id for stored in newest.results] == [kept]
         assert list(map(str, newest.left_out)) == [
             f"Left out: 2 older results of tiny on agreement, measured with {words}."
+        ]
+
+    def test_results_of_several_tasks_that_are_left_out_for_one_reason_are_one_sentence(
+        self, store: Store, run: int
+    ) -> None:
+        for task in ("agreement", "facts"):
+            for version in ("1", "2"):
+                store.add_result(store.add_evaluation(run, evaluation(task=task, task_version=version)), result())
+        store.add_result(store.add_evaluation(run, evaluation(model="small", dtype="float16")), result())
+        store.add_result(store.add_evaluation(run, evaluation(model="small")), result())
+
+        assert sentences(store.newest().left_out) == [
+            "Left out: 2 older results of tiny on 2 tasks, measured with another task version.",
+            "Left out: 1 older result of small on agreement, measured with another dtype.",
         ]
 
     def test_another_task_or_model_leaves_nothing_out(self, store: Store, run: int) -> None:
@@ -144,6 +158,107 @@ class StoreContract:
 
         with pytest.raises(EEBenchError, match="no results of small on agreement yet"):
             store.newest(["small"], ["agreement"])
+
+    def test_results_under_other_kv_modes_are_neither_mixed_in_nor_left_out_but_named(
+        self, store: Store, run: int
+    ) -> None:
+        kept = {
+            mode: store.add_result(store.add_evaluation(run, evaluation(kv_mode=mode)), result())
+            for mode in ("full", "propagate", "copy")
+        }
+        newest = store.newest()
+        assert ([stored.result_id for stored in newest.results], newest.left_out) == ([kept["full"]], [])
+        assert newest.other_modes == ("propagate", "copy")
+        (copied,) = store.newest(kv_mode="copy").results
+        assert (copied.result_id, copied.evaluation.kv_mode) == (kept["copy"], "copy")
+
+    def test_each_kv_mode_has_a_newest_evaluation_of_its_own(self, store: Store, run: int) -> None:
+        store.add_result(store.add_evaluation(run, evaluation(kv_mode="copy", documents_hash="beef")), result())
+        kept = store.add_result(store.add_evaluation(run, evaluation(kv_mode="copy")), result())
+        store.add_result(store.add_evaluation(run, evaluation(documents_hash="f00")), result())
+        newest = store.newest(kv_mode="copy")
+        assert [stored.result_id for stored in newest.results] == [kept]
+        assert [str(left_out) for left_out in newest.left_out] == [
+            "Left out: 1 older result of tiny on agreement, measured with other documents."
+        ]
+
+    def test_a_kv_mode_that_nothing_was_measured_under_is_a_sentence(self, store: Store, run: int) -> None:
+        store.add_result(store.add_evaluation(run, evaluation(kv_mode="copy")), result())
+        with pytest.raises(EEBenchError) as raised:
+            store.newest()
+        assert raised.value.message == (
+            "no results under KV mode full yet: there are some under copy, as in `eebench report --kv-mode copy`"
+        )
+
+    def test_kv_modes_stand_side_by_side_on_the_newest_documents_that_several_share(
+        self, store: Store, run: int
+    ) -> None:
+        kept: dict[str, list[int]] = {}
+        for documents, modes in (
+            ("old", ("full", "copy")),
+            ("new", ("full", "copy", "propagate")),
+            ("more", ("full",)),
+        ):
+            evaluations = [evaluation(kv_mode=mode, documents_hash=documents) for mode in modes]
+            kept[documents] = [store.add_result(store.add_evaluation(run, made), result()) for made in evaluations]
+        assert [stored.result_id for stored in store.newest_by_mode()] == kept["new"]
+
+    def test_where_there_is_one_kv_mode_only_there_is_nothing_to_compare(self, store: Store, run: int) -> None:
+        store.add_result(store.add_evaluation(run, evaluation()), result())
+        with pytest.raises(EEBenchError, match="under more than one KV mode on the same documents yet: `eebench run"):
+            store.newest_by_mode()
+
+    def test_timings_come_back_as_they_went_in(self, store: Store, run: int) -> None:
+        made = [timing("full"), timing(kv_mode="verify", draft_length=np.int64(4), flops=np.float64(1.5))]
+        ids = store.add_timings(run, made)
+
+        kept = store.newest_timings().timings
+
+        assert [stored.timing for stored in kept] == made
+        assert [stored.timing_id for stored in kept] == ids
+        assert {stored.run_id for stored in kept} == {run}
+        assert kept[0].finished.endswith("+00:00")
+
+    def test_the_newest_timing_of_every_setting_kv_mode_and_device_counts(self, store: Store, run: int) -> None:
+        store.add_timings(run, [timing(), timing(kv_mode="copy"), timing(device_name="A GPU", threads=8)])
+        again = timing(seconds=(1.0,) * 3)
+        store.add_timings(store.begin_run(provenance()), [again])
+        newest = store.newest_timings()
+        assert [stored.timing for stored in newest.timings] == [
+            timing(kv_mode="copy"),
+            timing(device_name="A GPU", threads=8),
+            again,
+        ]
+        assert newest.left_out == []
+
+    @pytest.mark.parametrize(
+        ("changed", "words"),
+        [
+            ({"revision": "def456"}, "another revision of the model"),
+            ({"dtype": "bfloat16"}, "another dtype"),
+            ({"threads": 1}, "another number of threads"),
+            ({"new_tokens": 64}, "another number of new tokens"),
+            ({"prompts_hash": "beef"}, "other prompts"),
+        ],
+    )
+    def test_timings_that_cannot_be_compared_with_the_newest_are_left_out_and_counted(
+        self, store: Store, run: int, changed: dict[str, Any], words: str
+    ) -> None:
+        store.add_timings(run, [timing("full", **changed), timing(**changed)])
+        store.add_timings(run, [timing("full")])
+        newest = store.newest_timings()
+        assert [stored.timing for stored in newest.timings] == [timing("full")]
+        assert sentences(newest.left_out) == [f"Left out: 2 older timings of tiny on lists, measured with {words}."]
+
+    def test_timings_that_cannot_be_written_leave_nothing_behind(self, store: Store, run: int) -> None:
+        with pytest.raises((StatementError, TypeError)):
+            store.add_timings(run, [timing(), timing(params={"no JSON": object()})])
+        assert store.newest_timings().timings == []
+
+    def test_timings_of_some_models_alone(self, store: Store, run: int) -> None:
+        store.add_timings(run, [timing(), timing(model="small")])
+        assert [stored.timing.model for stored in store.newest_timings(["small"]).timings] == ["small"]
+        assert store.newest_timings(["none"]).timings == []
 
     def test_a_store_without_results_says_how_to_make_some(self, store: Store, run: int) -> None:
         store.add_evaluation(run, evaluation())
@@ -269,13 +384,20 @@ class TestSqlite(StoreContract):
 # --- columns -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("table", "record"), [(tables.EvaluationRow, Evaluation), (tables.ResultRow, Result)])
-def test_every_field_of_a_record_has_its_column(table: type[tables.Table], record: Any) -> None:
-    own = {"id", "run_id"} if table is tables.EvaluationRow else {"id", "evaluation_id", "finished"}
+@pytest.mark.parametrize(
+    ("table", "record", "own"),
+    [
+        (tables.EvaluationRow, Evaluation, {"id", "run_id"}),
+        (tables.ResultRow, Result, {"id", "evaluation_id", "finished"}),
+        (tables.TimingRow, Timing, {"id", "run_id", "finished"}),
+    ],
+)
+def test_every_field_of_a_record_has_its_column(table: type[tables.Table], record: Any, own: set[str]) -> None:
     assert {column.name for column in table.__table__.columns} - own == {field.name for field in fields(record)}
 
 
 _DTYPES = st.sampled_from(["?", "i1", "u2", "i4", "i8", "u8", "f2", "f4", "f8", "U7"])
+_TEXT = {"alphabet": st.characters(exclude_categories=["Cs"])}  # half a surrogate pair is no text
 
 
 @given(st.data())
@@ -284,7 +406,7 @@ def test_arrays_of_any_type_and_shape_survive_packing(data: st.DataObject) -> No
     made = {}
     for name in data.draw(st.lists(st.text(min_size=1), max_size=4, unique=True)):
         inner = data.draw(st.just(()) | array_shapes(max_dims=2, max_side=3))
-        made[name] = data.draw(arrays(data.draw(_DTYPES), (rows, *inner)))
+        made[name] = data.draw(arrays(data.draw(_DTYPES), (rows, *inner), elements=_TEXT))
     same_columns(tables.unpack(tables.pack(made)), made)
 
 

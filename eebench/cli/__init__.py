@@ -8,6 +8,7 @@ import click
 
 COMMANDS = {
     "run": "eebench.cli.run:run",
+    "time": "eebench.cli.time:time",
     "report": "eebench.cli.report:report",
     "policies": "eebench.cli.policies:policies",
     "models": "eebench.cli.models:models",
@@ -18,6 +19,7 @@ COMMANDS = {
 
 SHORT_HELP = {
     "run": "Trace models on tasks and measure exit policies on the traces.",
+    "time": "Measure time, by decoding with blocks really skipped.",
     "report": "Print the ranked leaderboard.",
     "policies": "List exit policies, or describe one.",
     "models": "List models, describe one, or pull one for offline use.",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
 from eebench.errors import unknown
+from eebench.results import KV_MODES, KvMode
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -18,10 +19,7 @@ def comma_separated(_ctx: click.Context, _param: click.Parameter, values: tuple[
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-KV_MODES = ("full", "propagate", "copy", "truncate", "verify")
-
-
-def kv_modes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def kv_modes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[KvMode, ...]:
     """KV modes, repeatable and comma-separated.
 
     Raises:
@@ -31,7 +29,7 @@ def kv_modes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     for mode in modes:
         if mode not in KV_MODES:
             raise unknown("KV mode", mode, KV_MODES, f"There are {', '.join(KV_MODES)}.")
-    return modes
+    return cast("tuple[KvMode, ...]", modes)
 
 
 def db_option(command: Command) -> Command:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
+from typing import Literal
 
 import click
 from rich.console import Console
 
 from eebench.board import Board, RankBy
 from eebench.cli.options import comma_separated, db_option
-from eebench.errors import EEBenchError
-from eebench.report import FORMATS
+from eebench.comparable import sentences
+from eebench.errors import EEBenchError, unknown
+from eebench.report import FORMATS, SHEET_FORMATS
+from eebench.results import KV_MODES, KvMode
 from eebench.store import Store
-from eebench.terminal import show
+from eebench.terminal import show, show_kv_modes, show_timings
+
+By = Literal["policy", "kv-mode", "time"]
 
 _FILE_WIDTH = 100
 """Characters in a line of a table that goes to a file."""
@@ -44,6 +49,21 @@ _FILE_WIDTH = 100
     show_default=True,
     help="Layers saved or compute saved against fidelity, or layers saved against retained quality.",
 )
+@click.option(
+    "--kv-mode",
+    type=click.Choice(KV_MODES),
+    default="full",
+    show_default=True,
+    help="Rank what was measured under this KV mode.",
+)
+@click.option(
+    "--by",
+    "view",
+    type=click.Choice(["policy", "kv-mode", "time"]),
+    default="policy",
+    show_default=True,
+    help="A ranking of policies, settings under several KV modes side by side, or measured time alone.",
+)
 @click.option("--results", is_flag=True, help="Every setting in place of the ranking.")
 def report(
     db: str | None,
@@ -53,19 +73,29 @@ def report(
     form: str,
     output: Path | None,
     by: RankBy,
+    kv_mode: KvMode,
+    view: By,
     results: bool,
 ) -> None:
     """Rank the policies that have been measured.
 
     Shows the newest results that can be compared with each other; older ones stay in the database.
     """
-    board = _board(db, models, tasks, policies, by)
+    if results and view != "policy":
+        raise EEBenchError(f"--results goes with the ranking, and --by {view} shows every setting as it is.")
+    with Store.open(db, create=False) as store:
+        if view == "policy":
+            shown = _ranking(store, models, tasks, policies, by, kv_mode, results)
+        elif view == "kv-mode":
+            shown = _by_kv_mode(store, models, tasks, policies)
+        else:
+            shown = _by_time(store, models, tasks, policies)
     if form == "table" and output is None:
-        show(board, Console(), results)
+        shown.show(Console())
         return
-    text = _plain_table(board, results) if form == "table" else FORMATS[form](board, results)
+    text = _plain_table(shown) if form == "table" else shown.write(form)
     if form in ("csv", "json"):  # these two have no place for sentences
-        for note in board.notes:
+        for note in shown.notes:
             click.echo(note, err=True)
     if output is None:
         click.echo(text, nl=False)
@@ -74,21 +104,104 @@ def report(
         click.echo(f"Written to {output}.", err=True)
 
 
-def _board(db: str | None, models: Sequence[str], tasks: Sequence[str], policies: Sequence[str], by: RankBy) -> Board:
+# --- what is shown -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A report: how it is printed, how it is written in a format for other programs, and what was left out."""
+
+    show: Callable[[Console], None]
+    write: Callable[[str], str]
+    notes: Sequence[str]
+
+
+def _ranking(
+    store: Store,
+    models: Sequence[str],
+    tasks: Sequence[str],
+    policies: Sequence[str],
+    by: RankBy,
+    kv_mode: KvMode,
+    results: bool,
+) -> _Shown:
+    board = _board(store, models, tasks, policies, by, kv_mode)
+    return _Shown(
+        lambda console: show(board, console, results), lambda form: FORMATS[form](board, results), board.notes
+    )
+
+
+def _board(
+    store: Store,
+    models: Sequence[str],
+    tasks: Sequence[str],
+    policies: Sequence[str],
+    by: RankBy,
+    kv_mode: KvMode,
+) -> Board:
     """The board of the newest results of these models and tasks; policies are ranked among all, and then picked."""
     from eebench.ranking import rank
 
-    with Store.open(db, create=False) as store:
-        newest = store.newest(models, tasks)
+    newest = store.newest(models, tasks, kv_mode)
+    timed = store.newest_timings({stored.evaluation.model for stored in newest.results})
+    notes = sentences([*newest.left_out, *timed.left_out])
+    if newest.other_modes:
+        notes.append(
+            f"Also measured under other KV modes: {', '.join(newest.other_modes)} "
+            f"(eebench report --kv-mode {newest.other_modes[0]})."
+        )
     board = rank(newest.results, by)
-    board = replace(board, notes=[*board.notes, *map(str, newest.left_out)])
+    board = replace(board, notes=[*board.notes, *notes], timings=timed.timings)
     return board.only(policies) if policies else board
 
 
-def _plain_table(board: Board, results: bool) -> str:
+def _by_kv_mode(store: Store, models: Sequence[str], tasks: Sequence[str], policies: Sequence[str]) -> _Shown:
+    from eebench.kv_modes import kv_mode_records, kv_mode_sheet
+
+    records = kv_mode_records(store.newest_by_mode(models, tasks))
+    _check_policies(policies, {record["policy"] for record in records}, "Under several KV modes")
+    chosen = [record for record in records if not policies or record["policy"] in policies]
+    return _Shown(
+        lambda console: show_kv_modes(chosen, console),
+        lambda form: SHEET_FORMATS[form]("kv_modes", kv_mode_sheet(chosen)),
+        [],
+    )
+
+
+def _by_time(store: Store, models: Sequence[str], tasks: Sequence[str], policies: Sequence[str]) -> _Shown:
+    from eebench.timing_report import timing_sheet
+
+    newest = store.newest_timings(models)
+    chosen = [stored for stored in newest.timings if not tasks or stored.timing.task in tasks]
+    if not chosen:
+        raise EEBenchError("nothing has been timed here yet: `eebench time` does.")
+    _check_policies(policies, {stored.timing.policy for stored in chosen}, "Timed")
+    chosen = [stored for stored in chosen if not policies or stored.timing.policy in policies]
+    notes = sentences(newest.left_out)
+
+    def show_all(console: Console) -> None:
+        show_timings(chosen, console)
+        for note in notes:
+            console.print(note, style="dim", markup=False, highlight=False)
+
+    sheet = timing_sheet(chosen)
+    noted = replace(sheet, sentences=[*sheet.sentences, *notes])
+    return _Shown(show_all, lambda form: SHEET_FORMATS[form]("timings", noted), notes)
+
+
+def _check_policies(names: Sequence[str], known: set[str], where: str) -> None:
+    for name in names:
+        if name not in known:
+            raise unknown("policy", name, known, f"{where}: {', '.join(sorted(known))}.")
+
+
+# --- where it goes -----------------------------------------------------------------------------------------------
+
+
+def _plain_table(shown: _Shown) -> str:
     console = Console(width=_FILE_WIDTH, file=StringIO(), color_system=None)
     with console.capture() as printed:
-        show(board, console, results)
+        shown.show(console)
     return "".join(f"{line.rstrip()}\n" for line in printed.get().splitlines())
 
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from eebench.catalogue import DEFAULT_MODEL
 from eebench.cli.options import comma_separated, db_option, kv_modes, load_options
+from eebench.cli.recording import db_option_of, recorded
 from eebench.errors import EEBenchError
 
 if TYPE_CHECKING:
     from eebench.progress import Terminal
     from eebench.results import KvMode
     from eebench.run import RunPlan
-    from eebench.store import Ending
-
-DEFAULT_MODEL = "smollm2-135m"
 
 
 @click.command()
@@ -48,7 +44,7 @@ DEFAULT_MODEL = "smollm2-135m"
     multiple=True,
     metavar="NAME",
     callback=comma_separated,
-    help="lm-eval tasks, tags, groups or YAML files.  [default: EEBench's own]",
+    help="lm-eval tasks, tags, groups or YAML files.  [default: EEBench's own likelihood tasks]",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Score only the first N documents of each task.")
 @click.option("--num-fewshot", type=click.IntRange(min=0), help="Examples before each question.  [default: the task's]")
@@ -100,11 +96,11 @@ def run(
     """Measure exit policies: trace each model once per task, replay every setting, keep the results.
 
     \b
-      eebench run                                        all policies, EEBench's own tasks
+      eebench run                                        all policies, EEBench's own likelihood tasks
       eebench run -p entropy -m llama2-7b,opt-6.7b
       eebench run -p confidence,patience:patience=1..8 -p ./my_policy.py -t arc_easy,piqa --limit 200
     """
-    from eebench.own_tasks import GENERATION_TASKS, OWN_TASKS
+    from eebench.own_tasks import GENERATION_TASKS, LIKELIHOOD_TASKS
     from eebench.progress import Terminal
     from eebench.spec import parse_policies
 
@@ -120,7 +116,7 @@ def run(
         from eebench.models import LoadOptions
         from eebench.run import KvOptions, plan
 
-    own = GENERATION_TASKS if execute or kv_modes not in ((), ("full",)) else tuple(OWN_TASKS)
+    own = GENERATION_TASKS if execute or kv_modes not in ((), ("full",)) else LIKELIHOOD_TASKS
     kv = KvOptions(kv_modes or ("full",), execute)
     task_options = TaskOptions(limit, num_fewshot, apply_chat_template, seed, datasets_dir, max_gen_toks)
     options = LoadOptions(**loading)
@@ -145,37 +141,9 @@ def _batch_size(text: str) -> int | None:
 
 
 def _run_into(plan: RunPlan, db: str | None, seed: int, progress: Terminal) -> None:
-    from eebench import provenance
-    from eebench.models import choose_device
     from eebench.run import run
-    from eebench.store import Store
 
-    device = choose_device(plan.load_options.device)
-    with Store.open(db) as store:
-        run_id = store.begin_run(provenance.collect(_command(db), seed, device, provenance.device_name(device)))
-        status: Ending = "failed"
-        try:
-            done = run(plan, store, run_id, progress)
-            status = "finished"
-        except KeyboardInterrupt:
-            status = "interrupted"
-            progress.warn("stopped; what was finished is kept, and the same command goes on from there.")
-            raise SystemExit(130) from None
-        finally:
-            store.finish_run(run_id, status)
-    given = f" --db {_shown(db)}" if db and db != os.environ.get("EEBENCH_DB") else ""
-    progress.note(f"{done} results kept; rank them with: eebench report{given}")
-
-
-def _command(db: str | None) -> str:
-    """The command line as it can be kept with the results: a database's password is nobody's business."""
-    return shlex.join(
-        "eebench" if i == 0 else argument.replace(db, _shown(db)) if db else argument
-        for i, argument in enumerate(sys.argv)
-    )
-
-
-def _shown(db: str) -> str:
-    from eebench.database import parse_url, shown
-
-    return shown(parse_url(db)) if "://" in db else db
+    if_stopped = "stopped; what was finished is kept, and the same command goes on from there."
+    with recorded(db, seed, plan.load_options.device, progress, if_stopped) as (store, run_id):
+        done = run(plan, store, run_id, progress)
+    progress.note(f"{done} results kept; rank them with: eebench report{db_option_of(db)}")

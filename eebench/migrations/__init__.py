@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision this EEBench reads and writes."""
 
 FOLDER = Path(__file__).parent
