@@ -10,8 +10,11 @@ import torch
 
 from eebench.blocks import LayerReader
 from eebench.cost import CostModel, cost_model
+from eebench.errors import EEBenchError
+from eebench.execution import Executor
 from eebench.models import LoadOptions, auto_class, load_config, load_model
 from eebench.tracing import READ_AT_ONCE
+from eebench.tree_runner import TreeRunner
 
 LOGIT_SCALARS = ("logit_scale", "logits_scaling", "final_logit_softcapping", "lm_head_multiplier", "logits_soft_cap")
 """Configured numbers that change the logits after the head."""
@@ -24,6 +27,8 @@ class ModelFacts:
 
     Attributes:
         self_check_error: how far the lens at L is from the model's logits, relative to the largest logit.
+        shares_kv: whether settings that are decoded together share K/V, or each prefix is run as a whole sequence.
+        executes: whether its blocks can be skipped while it decodes; empty, or the sentence that refuses it.
         weights_bytes: the weights in their dtype; `reading_bytes` what reading positions needs on top at its peak.
     """
 
@@ -37,6 +42,8 @@ class ModelFacts:
     tail: tuple[str, ...]
     costs: CostModel
     self_check_error: float
+    shares_kv: bool
+    executes: str
     weights_bytes: int
     reading_bytes: int
 
@@ -60,6 +67,7 @@ def facts(reader: LayerReader) -> ModelFacts:
     config = model.config.get_text_config(decoder=True)
     vocab = int(model.get_output_embeddings().weight.shape[0])
     weights = list(model.parameters())
+    costs = cost_model(model, list(reader.blocks))
     return ModelFacts(
         model_class=type(model).__name__,
         num_layers=reader.num_layers,
@@ -69,11 +77,22 @@ def facts(reader: LayerReader) -> ModelFacts:
         dtype=str(weights[0].dtype).removeprefix("torch."),
         blocks_path=reader.path,
         tail=tail_operations(reader),
-        costs=cost_model(model, list(reader.blocks)),
+        costs=costs,
         self_check_error=reader.self_check_error,
+        shares_kv=TreeRunner(reader).shares,
+        executes=why_not_executed(reader, costs),
         weights_bytes=sum(weight.numel() * weight.element_size() for weight in weights),
         reading_bytes=4 * 4 * READ_AT_ONCE * vocab,  # logits, their successor, and two of their size while comparing
     )
+
+
+def why_not_executed(reader: LayerReader, costs: CostModel) -> str:
+    """Why blocks of a model cannot be skipped while it decodes; empty if they can."""
+    try:
+        Executor(reader, costs)
+    except EEBenchError as error:
+        return error.message
+    return ""
 
 
 def tail_operations(reader: LayerReader) -> tuple[str, ...]:
@@ -113,5 +132,10 @@ def described(found: ModelFacts) -> Sequence[tuple[str, str]]:
         ),
         ("blocks", found.blocks_path),
         ("tail", ", ".join(found.tail)),
+        (
+            "generation",
+            "K/V shared along the tree" if found.shares_kv else "each prefix as a whole sequence, no K/V kept",
+        ),
+        ("execution", "blocks can be skipped, K/V exact" if not found.executes else found.executes),
         ("self-check", f"lens at L is within {found.self_check_error:.1e} of the largest logit of the model's own"),
     )

@@ -98,6 +98,30 @@ def eos_tokens(model: Any) -> frozenset[int]:
     return frozenset(eos if isinstance(eos, list | tuple) else [] if eos is None else [eos])
 
 
+_CHANGES_LOGITS = {
+    "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "min_length": 0,
+    "min_new_tokens": 0,
+    "num_beams": 1,
+    "bad_words_ids": None,
+    "sequence_bias": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+}
+"""What a generation configuration may have `generate` do to greedy decoding, and the value that means nothing."""
+
+
+def not_applied(model: Any) -> list[str]:
+    """What the model's generation configuration asks for beyond greedy decoding, as `name=value`."""
+    configured = getattr(model, "generation_config", None)
+    values = {name: getattr(configured, name, None) for name in _CHANGES_LOGITS}
+    return [f"{name}={value}" for name, value in values.items() if value is not None and value != _CHANGES_LOGITS[name]]
+
+
 def position_keys(document_hash: str, request_index: int, count: int) -> NDArray[np.uint64]:
     """A hash per position of (document, request, t): the seed of every coin tossed there. [positions]"""
     digest = hashlib.sha256(f"{document_hash}:{request_index}".encode()).digest()

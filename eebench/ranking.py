@@ -271,6 +271,11 @@ def _notes(rows: Sequence[RankingRow], results: Sequence[StoredResult]) -> list[
             "likelihoods that answers are chosen by. Scores by quality are shares of next to nothing, so do not lean "
             "on them."
         )
+    if any(result.result.summaries["all"].answer_length is not None for result in results):
+        notes.append(
+            "In generation compute saved counts exact K/V: blocks that a token skipped are run for it after all once a "
+            "later token goes deeper."
+        )
     partial = [row.policy for row in rows if row.n_tasks * row.n_models < len(evaluations)]
     if partial:
         notes.append(f"Measured on fewer of the {len(evaluations)} (model, task) pairs: {', '.join(partial)}.")

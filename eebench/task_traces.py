@@ -16,7 +16,7 @@ from eebench.harness import LoadedTask, TaskOptions
 from eebench.metrics import TaskScorer
 from eebench.policy import Bools, Bound, ExitPolicy, Hindsight
 from eebench.progress import Advance, Progress, Silent
-from eebench.prompts import PromptedDocument
+from eebench.prompts import PromptedDocument, not_applied
 from eebench.scoring import Scorer
 from eebench.statistics import REGISTRY, fingerprint
 from eebench.subject import Subject
@@ -111,6 +111,11 @@ def _decode_task(
     subject: Subject, task: LoadedTask, instances: Sequence[Instance], shards: _Shards, batch_size: int | None
 ) -> Traced:
     documents = subject.encoder.encode_prompts(instances)
+    if beyond := not_applied(subject.loaded.model):
+        shards.progress.warn(
+            f"{subject.loaded.name}: its generation configuration asks for {', '.join(beyond)}, which plain lm-eval "
+            f"applies and greedy decoding here does not."
+        )
     scorer = TaskScorer(task, instances)
     forest = Forest(subject, documents, shards, batch_size or SHARD_ANSWERS)
     tree, walk = forest.way(FullModelReadWhole())
@@ -205,14 +210,14 @@ class _Shards:
 
     def __init__(self, subject: Subject, task: LoadedTask, cache: TraceCache | None, progress: Progress) -> None:
         loaded = subject.loaded
-        self._cache, self._progress = cache, progress
+        self._cache, self.progress = cache, progress
         self._key = TraceKey(loaded.model_id, loaded.revision, loaded.dtype, task.name, task.version, fingerprint())
         self._model, self._task = loaded.name, task.name
         self._reused = 0
 
     def stage(self, doing: str, total: int, what: str = "") -> AbstractContextManager[Advance]:
         """A bar of documents."""
-        return self._progress.stage(f"{doing} {self._task} on {self._model}{what}", total)
+        return self.progress.stage(f"{doing} {self._task} on {self._model}{what}", total)
 
     def load(
         self, how: Callable[[TraceCache, TraceKey, str], Shard | None], documents: Sequence[_Hashed]
@@ -223,7 +228,7 @@ class _Shards:
         try:
             shard = how(self._cache, self._key, _digest(documents))
         except DamagedTrace as damaged:
-            self._progress.warn(f"the cached trace {damaged} of {self._task} was damaged; it is made again")
+            self.progress.warn(f"the cached trace {damaged} of {self._task} was damaged; it is made again")
             return None
         self._reused += shard is not None
         return shard
@@ -236,7 +241,7 @@ class _Shards:
     def note_reused(self, total: int) -> None:
         """Say how many shards were there."""
         if self._reused:
-            self._progress.note(f"{self._task}: {self._reused} of {total} trace shards reused from the cache")
+            self.progress.note(f"{self._task}: {self._reused} of {total} trace shards reused from the cache")
 
 
 def _digest(documents: Sequence[_Hashed]) -> str:

@@ -225,6 +225,17 @@ def test_policies_that_learn_learn_from_the_full_models_answers(llama: Subject, 
     assert 0 < traced.scorer.score(gate).summaries["all"].layers_saved < 1
 
 
+def test_what_greedy_decoding_leaves_out_is_said(llama: Subject, tmp_path: Path) -> None:
+    model = small_model("llama")
+    model.generation_config.repetition_penalty = 1.2
+    model.save_pretrained(tmp_path)
+    small_tokenizer().save_pretrained(tmp_path)
+    assert (
+        "asks for repetition_penalty=1.2, which plain lm-eval applies" in run("-m", str(tmp_path), "-p", "full").output
+    )
+    assert "repetition_penalty" not in run("-m", llama.loaded.name, "-p", "full").output
+
+
 # --- by execution ------------------------------------------------------------------------------------------------
 
 

@@ -38,6 +38,8 @@ def test_the_command_prints_it(tmp_path: Path) -> None:
     assert answer.exit_code == 0, answer.output
     for fact in ("is read exactly", "layers (L)         5", "break-even (e*)", "blocks             model.layers"):
         assert fact in answer.stdout
+    assert "generation         K/V shared along the tree" in answer.stdout
+    assert "execution          blocks can be skipped, K/V exact" in answer.stdout
 
 
 def test_a_configuration_is_enough_to_check_a_family(tmp_path: Path) -> None:

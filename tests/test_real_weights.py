@@ -15,7 +15,7 @@ from lm_eval.models.huggingface import HFLM
 from eebench.cli import main
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.models import LoadOptions
-from eebench.own_tasks import OWN_TASKS
+from eebench.own_tasks import GENERATION_TASKS, LIKELIHOOD_TASKS
 from eebench.policy import ExitPolicy
 from eebench.spec import parse_policies, settings_for
 from eebench.subject import Subject, load_subject
@@ -34,7 +34,7 @@ def subject(smollm2: Path) -> Subject:
 
 @pytest.fixture(scope="module")
 def tasks() -> dict[str, LoadedTask]:
-    return {task.name: task for task in load_tasks(list(OWN_TASKS), OPTIONS)}
+    return {task.name: task for task in load_tasks(LIKELIHOOD_TASKS, OPTIONS)}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def assert_same_to_the_last_document(subject: Subject, task: LoadedTask, traced:
             )
 
 
-@pytest.mark.parametrize("name", OWN_TASKS)
+@pytest.mark.parametrize("name", LIKELIHOOD_TASKS)
 class TestOwnTask:
     def test_full_is_plain_lm_eval_to_the_last_document(
         self, name: str, subject: Subject, tasks: dict[str, LoadedTask], traced: dict[str, Traced]
@@ -90,6 +90,54 @@ class TestOwnTask:
         never = traced[name].scorer.score(setting("patience:patience=30"))
         assert never.metrics == full.metrics
         assert (never.documents["quality"] == full.documents["quality"]).all()
+
+
+class TestWriting:
+    """Generation tasks: texts, and the same settings by tree and by execution."""
+
+    OPTIONS = TaskOptions(limit=3)
+
+    @pytest.mark.parametrize("name", GENERATION_TASKS)
+    def test_own_tasks_are_written_as_in_plain_lm_eval(self, name: str, subject: Subject) -> None:
+        (task,) = load_tasks([name], self.OPTIONS)
+        traced = trace_task(subject, task, self.OPTIONS)
+        assert_same_to_the_last_document(subject, task, traced, self.OPTIONS)
+        assert texts(traced, "full") == [sample["resps"][0][0] for sample in plain(subject, task, self.OPTIONS, 1)]
+        assert len({tuple(texts(traced, f"static:layer={k}")) for k in (15, 29, 30)}) == 3  # moves with the exit layer
+
+    @pytest.mark.real_data
+    @pytest.mark.parametrize(
+        ("name", "shots"),
+        [("gsm8k", 5), ("gsm8k", 0), ("bbh_fewshot_boolean_expressions", 3), ("bbh_zeroshot_word_sorting", 0)],
+    )
+    def test_public_tasks_are_written_as_in_plain_lm_eval(
+        self, name: str, shots: int, subject: Subject, datasets_dir: Path
+    ) -> None:
+        options = TaskOptions(limit=2, num_fewshot=shots, datasets_dir=datasets_dir, max_gen_toks=24)
+        (task,) = load_tasks([name], options)
+        assert_same_to_the_last_document(subject, task, trace_task(subject, task, options), options)
+
+    def test_gemma3_writes_what_plain_lm_eval_has_it_write(self, gemma3: Path) -> None:
+        gemma = load_subject(str(gemma3))
+        assert gemma.runner.shares
+        (task,) = load_tasks(["eebench_lists"], self.OPTIONS)
+        traced = trace_task(gemma, task, self.OPTIONS)
+        assert texts(traced, "full") == [sample["resps"][0][0] for sample in plain(gemma, task, self.OPTIONS, 1)]
+
+    def test_execution_is_the_tree_token_for_token(self, subject: Subject) -> None:
+        (task,) = load_tasks(["eebench_edits"], self.OPTIONS)
+        traced = trace_task(subject, task, self.OPTIONS)
+        assert traced.executed is not None
+        executed = traced.executed("full")
+        for text in ("confidence:threshold=0.9", "state:threshold=0.95", "entropy:threshold=1.0,every=4"):
+            one, other = (scorer.answerer.answers(setting(text)) for scorer in (traced.scorer, executed))
+            np.testing.assert_array_equal(one.trace.target, other.trace.target, err_msg=text)
+            np.testing.assert_array_equal(one.decisions.exit_layer, other.decisions.exit_layer, err_msg=text)
+            assert one.flops.sum() == pytest.approx(other.flops.sum(), rel=1e-9), text
+
+
+def texts(traced: Traced, text: str) -> list[str]:
+    return [response for (response,) in traced.scorer.answerer.answers(setting(text)).responses]
 
 
 def test_bfloat16_gives_finite_float32_statistics(smollm2: Path, tasks: dict[str, LoadedTask]) -> None:

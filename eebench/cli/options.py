@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
 
+from eebench.catalogue import DEFAULT_MODEL
 from eebench.errors import unknown
 from eebench.results import KV_MODES, KvMode
 
@@ -30,6 +32,45 @@ def kv_modes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
         if mode not in KV_MODES:
             raise unknown("KV mode", mode, KV_MODES, f"There are {', '.join(KV_MODES)}.")
     return cast("tuple[KvMode, ...]", modes)
+
+
+def models_option(command: Command) -> Command:
+    """`-m/--models NAME,NAME`."""
+    return click.option(
+        "-m",
+        "--models",
+        multiple=True,
+        default=(DEFAULT_MODEL,),
+        show_default=True,
+        metavar="NAME",
+        callback=comma_separated,
+    )(command)
+
+
+PROMPT_OPTIONS = (
+    click.option(
+        "--num-fewshot", type=click.IntRange(min=0), help="Examples before each question.  [default: the task's]"
+    ),
+    click.option("--seed", type=int, default=1234, show_default=True, help="Seed of the few-shot sampler."),
+    click.option(
+        "--datasets-dir",
+        envvar="EEBENCH_DATASETS",
+        type=click.Path(path_type=Path, file_okay=False, exists=True),
+        help="Data sets in the hub's layout, used where a task's is found there.  [env: EEBENCH_DATASETS]",
+    ),
+)
+
+
+def prompt_options(command: Command) -> Command:
+    """What prompts are made of, as options: fields of `eebench.harness.TaskOptions`."""
+    for option in reversed(PROMPT_OPTIONS):
+        command = option(command)
+    return command
+
+
+def quiet_option(command: Command) -> Command:
+    """`--quiet`."""
+    return click.option("--quiet", is_flag=True, help="No progress, only warnings and errors.")(command)
 
 
 def db_option(command: Command) -> Command:

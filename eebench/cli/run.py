@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eebench.catalogue import DEFAULT_MODEL
-from eebench.cli.options import comma_separated, db_option, kv_modes, load_options
+from eebench.cli.options import (
+    comma_separated,
+    db_option,
+    kv_modes,
+    load_options,
+    models_option,
+    prompt_options,
+    quiet_option,
+)
 from eebench.cli.recording import db_option_of, recorded
 from eebench.errors import EEBenchError
 
@@ -29,15 +36,7 @@ if TYPE_CHECKING:
     metavar="SPEC",
     help="Policies: NAME, NAME:param=value, sweeps (0.1..2.0/20, 1..8, [0.1,0.5]), a file, or all.",
 )
-@click.option(
-    "-m",
-    "--models",
-    multiple=True,
-    default=(DEFAULT_MODEL,),
-    show_default=True,
-    metavar="NAME",
-    callback=comma_separated,
-)
+@models_option
 @click.option(
     "-t",
     "--tasks",
@@ -47,11 +46,10 @@ if TYPE_CHECKING:
     help="lm-eval tasks, tags, groups or YAML files.  [default: EEBench's own likelihood tasks]",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Score only the first N documents of each task.")
-@click.option("--num-fewshot", type=click.IntRange(min=0), help="Examples before each question.  [default: the task's]")
 @click.option(
     "--max-gen-toks", type=click.IntRange(min=1), help="Longest answer of generation tasks.  [default: the task's]"
 )
-@click.option("--seed", type=int, default=1234, show_default=True, help="Seed of the few-shot sampler.")
+@prompt_options
 @load_options
 @click.option("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Sequences per forward pass.")
 @click.option("--execute", is_flag=True, help="Generation: decode by really skipping blocks, a setting at a time.")
@@ -65,15 +63,9 @@ if TYPE_CHECKING:
 )
 @click.option("--apply-chat-template", is_flag=True, help="Wrap prompts in the model's chat template.")
 @db_option
-@click.option(
-    "--datasets-dir",
-    envvar="EEBENCH_DATASETS",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Data sets in the hub's layout, used where a task's is found there.  [env: EEBENCH_DATASETS]",
-)
 @click.option("--no-cache", is_flag=True, help="Make traces anew and keep none.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and what it would cost; run nothing.")
-@click.option("--quiet", is_flag=True, help="No progress, only warnings and errors.")
+@quiet_option
 def run(
     policies: tuple[str, ...],
     models: tuple[str, ...],

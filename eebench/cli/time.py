@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from eebench.catalogue import DEFAULT_MODEL
-from eebench.cli.options import comma_separated, db_option, kv_modes, load_options
+from eebench.cli.options import (
+    comma_separated,
+    db_option,
+    kv_modes,
+    load_options,
+    models_option,
+    prompt_options,
+    quiet_option,
+)
 from eebench.cli.recording import recorded
 from eebench.own_tasks import DEFAULT_GENERATION_TASK
 from eebench.results import KV_MODES, KvMode
@@ -28,15 +35,7 @@ if TYPE_CHECKING:
     help="Policies, as `eebench run` takes them.  [default: a few that tell: static at half depth, cut there; "
     "schedule; state; confidence]",
 )
-@click.option(
-    "-m",
-    "--models",
-    multiple=True,
-    default=(DEFAULT_MODEL,),
-    show_default=True,
-    metavar="NAME",
-    callback=comma_separated,
-)
+@models_option
 @click.option(
     "-t",
     "--tasks",
@@ -77,17 +76,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="Rounds of all settings in turns; one more comes first, to warm up.",
 )
-@click.option("--num-fewshot", type=click.IntRange(min=0), help="Examples before each question.  [default: the task's]")
-@click.option("--seed", type=int, default=1234, show_default=True, help="Seed of the few-shot sampler.")
+@prompt_options
 @load_options
 @db_option
-@click.option(
-    "--datasets-dir",
-    envvar="EEBENCH_DATASETS",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Data sets in the hub's layout, used where a task's is found there.  [env: EEBENCH_DATASETS]",
-)
-@click.option("--quiet", is_flag=True, help="No progress, only warnings and errors.")
+@quiet_option
 def time(
     policies: tuple[str, ...],
     models: tuple[str, ...],

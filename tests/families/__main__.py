@@ -45,18 +45,21 @@ def table(checked: list[Checked]) -> str:
     lines = [
         f"transformers {transformers.__version__}, torch {torch.__version__.partition('+')[0]}: "
         + ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-        + f", of {len(checked)}.",
+        + f", of {len(checked)}. Of the exact ones {sum(result.shares for result in checked)} share K/V along a tree "
+        f"and {sum(result.executes for result in checked)} are executed.",
         "",
-        "| type | verdict | blocks | tail | largest error |",
-        "|---|---|---|---|---|",
+        "| type | verdict | blocks | tail | largest error | generation |",
+        "|---|---|---|---|---|---|",
     ]
     for result in sorted(checked, key=lambda result: result.model_type):
         if result.verdict == "exact":
             tail = ", ".join(f"`{name}`" for name in result.tail)
-            lines.append(f"| `{result.model_type}` | exact | `{result.path}` | {tail} | {result.error:.0e} |")
+            decoding = ", ".join(["tree"] * result.shares + ["executed"] * result.executes) or "sequences"
+            cells = (f"`{result.path}`", tail, f"{result.error:.0e}", decoding)
+            lines.append(f"| `{result.model_type}` | exact | {' | '.join(cells)} |")
         else:
             reason = result.reason.replace("|", "\\|")
-            lines.append(f"| `{result.model_type}` | {result.verdict} | {reason} | | |")
+            lines.append(f"| `{result.model_type}` | {result.verdict} | {reason} | | | |")
     return "\n".join(lines)
 
 

@@ -12,9 +12,11 @@ import torch
 from torch import nn
 
 from eebench.blocks import LayerReader
+from eebench.cost import cost_model
 from eebench.errors import EEBenchError
-from eebench.model_check import tail_operations
+from eebench.model_check import tail_operations, why_not_executed
 from eebench.tracing import EncodedDocument, EncodedRequest, Window, trace_documents
+from eebench.tree_runner import TreeRunner
 from tests.families.shrink import small_model
 
 TOLERANCE = 1e-5
@@ -31,6 +33,8 @@ class Checked:
         verdict: `exact`, `refused` (by EEBench, in the words of `reason`), `not built` or `wrong`.
         path: where its blocks lie; `tail` what its lens runs after them.
         error: the largest difference from the cut models, relative to the largest logit.
+        shares: whether its K/V are shared along a tree.
+        executes: whether its blocks can be skipped while it decodes.
     """
 
     model_type: str
@@ -39,6 +43,8 @@ class Checked:
     path: str = ""
     tail: tuple[str, ...] = field(default=())
     error: float = float("nan")
+    shares: bool = False
+    executes: bool = False
 
 
 def check(model_type: str) -> Checked:
@@ -75,7 +81,9 @@ def _compared(model_type: str, model: Any) -> Checked:
     between = _between_batches(reader, vocab)
     if not between <= TRACE_TOLERANCE:
         return Checked(model_type, "wrong", f"padding changes log-probabilities by {between:.1e}", **facts)
-    return Checked(model_type, "exact", "", **facts)
+    costs = cost_model(model, list(reader.blocks))
+    decoding = {"shares": TreeRunner(reader).shares, "executes": not why_not_executed(reader, costs)}
+    return Checked(model_type, "exact", "", **facts, **decoding)
 
 
 def cut(model: Any, path: str, k: int) -> Any:
