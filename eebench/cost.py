@@ -99,7 +99,8 @@ def cost_model(model: nn.Module, blocks: Sequence[nn.Module]) -> CostModel:
     config = whole.get_text_config(decoder=True)
     layers = range(len(blocks))
     attends = [_attends(config, layer) for layer in layers]
-    own = getattr(config, "per_layer_config", None) or [config] * len(blocks)  # a few types differ from layer to layer
+    per_layer = getattr(config, "per_layer_config", None) or ()  # a few types differ from layer to layer
+    own = per_layer if len(per_layer) == len(blocks) else [config] * len(blocks)
     return CostModel(
         block=tuple(2.0 * _active_matrix_weights(block, config) for block in blocks),
         attention=tuple(4.0 * _attention_width(own[layer]) if attends[layer] else 0.0 for layer in layers),

@@ -276,6 +276,13 @@ def _notes(rows: Sequence[RankingRow], results: Sequence[StoredResult]) -> list[
             "In generation compute saved counts exact K/V: blocks that a token skipped are run for it after all once a "
             "later token goes deeper."
         )
+    above = [row.policy for row in rows if row.kind != "bound" and (row.ee_score_layers or 0.0) > 100]
+    if above:
+        notes.append(
+            f"Above the oracle: {', '.join(above)}. In generation fidelity is judged on a setting's own prefix, and an "
+            f"answer that repeats itself is one the full model would go on repeating: do not lean on these scores, and "
+            f"look at depart and repeat (eebench report --results)."
+        )
     partial = [row.policy for row in rows if row.n_tasks * row.n_models < len(evaluations)]
     if partial:
         notes.append(f"Measured on fewer of the {len(evaluations)} (model, task) pairs: {', '.join(partial)}.")

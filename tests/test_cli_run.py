@@ -111,7 +111,7 @@ class TestRunning:
         assert len(report()["results"]) == 2
 
     def test_a_password_is_kept_nowhere(self, model: str) -> None:
-        from eebench.cli.run import _command
+        from eebench.cli.recording import _command
 
         command = _command("postgresql://me:secret@host/db")
         assert "secret" not in command

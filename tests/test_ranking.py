@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eebench.ranking import Point, envelope, pick, rank, skill, skill_of
-from eebench.results import Evaluation, StoredResult
+from eebench.results import Evaluation, StoredResult, Summary
 from tests.records import evaluation, stored, summary
 
 fractions = st.floats(0, 1)
@@ -204,3 +204,15 @@ class TestPick:
         assert picked is not None
         assert picked.setting == "full"
         assert (picked.test.layers_saved, picked.test.compute_saved, picked.test.fidelity) == (0, 0, 1)
+
+
+def test_a_score_above_the_oracles_is_not_left_without_a_word() -> None:
+    def at(layers: float, fidelity: float) -> dict[str, Summary]:
+        return {part: summary(layers_saved=layers, fidelity=fidelity) for part in ("all", "calibration", "test")}
+
+    of = evaluation(coin_end=at(0.9, 0.1))
+    oracle = stored(1, of, policy="oracle", kind="bound", setting="oracle", summaries=at(0.2, 1.0))
+    loops = stored(2, of, policy="loops", setting="loops", summaries=at(0.5, 0.99))
+    said = "Above the oracle: loops. In generation fidelity is judged on a setting's own prefix"
+    assert any(note.startswith(said) for note in rank([oracle, loops]).notes)
+    assert not any("Above the oracle" in note for note in rank([oracle]).notes)
