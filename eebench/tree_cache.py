@@ -83,9 +83,9 @@ class TreeCache:
         return [torch.cat(layers)[wanted] for layers in zip(*pieces, strict=True)]
 
     def keep(self, nodes: Sequence[int]) -> None:
-        """Let go of everything that is not on the way to one of these nodes, and of rows that none of them is in."""
+        """Let go of everything but the prompts and what is on the way to one of these nodes."""
         held = [node for node in self._ancestors(nodes) if self.holds(node)]
-        requests = [request for request in self._row if any(self._tree.request(node) == request for node in nodes)]
+        requests = list(self._row)  # those that wait stay too: what they need is run again when their turn comes
         old_rows = np.array([self._row[request] for request in requests])
         new_row = {request: row for row, request in enumerate(requests)}
         own: list[set[int]] = [set() for _ in requests]

@@ -220,9 +220,11 @@ class LiveNodes:
         self._keep(lens, layer, new)
 
     def _keep(self, lens: Lens, layer: int, rows: Ints) -> None:
+        """What a lens says, where it is not known yet: what a setting has been told once stays."""
+        new = ~self._tree.known[layer - 1, self._nodes[rows]]
         for name, known in REGISTRY.items():
             if known.reads_head and not known.looks_back:
-                self._put(name, layer, rows, known.compute(lens))
+                self._put(name, layer, rows[new], known.compute(lens)[torch.from_numpy(new).to(lens.state.device)])
         self._tree.known[layer - 1, self._nodes[rows]] = True
 
     def _lens(self, layer: int, rows: Ints, previous: Lens | None) -> Lens:

@@ -354,3 +354,13 @@ def config(**values: Any) -> Any:
 )  # fmt: skip
 def test_only_limits_of_attention_that_masks_can_say_are_taken(configured: dict[str, Any], windows: Any) -> None:
     assert attention_windows(config(**configured)) == windows
+
+
+def test_a_small_cache_changes_nothing_where_a_tree_is_extended(llama: TreeRunner) -> None:
+    chosen = settings(*SETTINGS)
+    base = decoded(llama, prompts(), settings("full", "patience:patience=1"))
+    want = [answers(decoded(llama, prompts(), chosen, base=base), setting) for setting in chosen]
+    for slots in (1, 60, 120):  # some settings wait deeper in the tree while the cache is emptied for others
+        runner = TreeRunner(llama.reader, cache_bytes=slots * llama._slot_bytes)
+        tree = decoded(runner, prompts(), chosen, base=base)
+        assert [answers(tree, setting) for setting in chosen] == want
