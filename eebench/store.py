@@ -181,7 +181,7 @@ class Store:
             if not several:
                 raise EEBenchError(
                     "nothing has been measured under more than one KV mode on the same documents yet: `eebench run "
-                    "--execute --kv-mode copy` measures generation tasks under another"
+                    "--kv-mode full,copy` measures generation tasks under another"
                 )
             several.sort(key=lambda rows: rows[-1].id)
             newest = {(rows[0].model, rows[0].task): rows for rows in several}
