@@ -56,10 +56,10 @@ class ExecutedAnswers:
             self._executor.execute(asked.prompt, policy, self._stop, keys, self._kv_mode)
             for asked, keys in zip(self._requests, self._keys, strict=True)
         ]
-        decisions = Decisions(
-            np.concatenate([execution.exit_layer for execution in executions]),
-            np.concatenate([execution.lens_reads for execution in executions]),
-        )
+        exits = np.concatenate([execution.exit_layer for execution in executions])
+        if self._kv_mode == "verify":  # early exits only draft: the check runs every block on every token
+            exits = np.full_like(exits, self.full_trace.num_layers)
+        decisions = Decisions(exits, np.concatenate([execution.lens_reads for execution in executions]))
         trace = self._trace(executions)
         texts = [self._text(request, execution.tokens) for request, execution in enumerate(executions)]
         flops = [np.full(len(made.tokens), made.flops / len(made.tokens)) for made in executions]

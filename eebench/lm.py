@@ -73,7 +73,7 @@ class EEBenchLM(Encoder):
         for start in range(0, len(documents), DOCUMENTS_AT_ONCE):
             some = documents[start : start + DOCUMENTS_AT_ONCE]
             tree = grow(self._runner, None, some, [self._setting], self.stop_rule)
-            answers.extend(tokens_of(tree.along(tree.walk(self._setting))))
+            answers.extend(tokens_of(tree.along(tree.whole_way(self._setting))))
         return [self.text(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
     @cached_property

@@ -233,6 +233,8 @@ class ExitPolicy(BaseModel, ABC):
     """Where the rule was published."""
     learns: ClassVar[bool] = False
     """Whether `fit` must see calibration documents before it can be asked."""
+    fixed: ClassVar[bool] = False
+    """Whether a setting stops at the same layer everywhere, whatever it sees: then the model can be cut there."""
 
     min_layer: Layer = Field(1, description="first layer at which it may stop")
     every: int = Field(1, ge=1, description="looks at every n-th layer from min_layer on")

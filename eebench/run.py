@@ -212,17 +212,24 @@ def measure(plan: RunPlan, progress: Progress | None = None) -> Iterator[Measure
                 yield Measured(evaluation_of(subject, task, plan.task_options, traced), settings, traced, traced.scorer)
             for kv_mode in plan.kv.modes if traced.executed else ():
                 if kv_mode != "full" or plan.kv.execute:
-                    yield _executed(subject, task, plan, traced, settings, kv_mode)
+                    yield _executed(subject, task, plan, traced, settings, kv_mode, progress)
 
 
 def _executed(
-    subject: Subject, task: LoadedTask, plan: RunPlan, traced: Traced, settings: Sequence[ExitPolicy], kv_mode: KvMode
+    subject: Subject,
+    task: LoadedTask,
+    plan: RunPlan,
+    traced: Traced,
+    settings: Sequence[ExitPolicy],
+    kv_mode: KvMode,
+    progress: Progress,
 ) -> Measured:
     """The settings that go with a KV mode, ready to be executed under it; bounds see the future and do not."""
     assert traced.executed is not None
     scorer = traced.executed(kv_mode)
-    fixed = ("static", "full")
-    goes = [s for s in settings if s.kind != "bound" and (kv_mode != "truncate" or s.name in fixed)]
+    goes = [setting for setting in settings if setting.kind != "bound" and (kv_mode != "truncate" or setting.fixed)]
+    if left_out := sorted({s.name for s in settings if s.kind != "bound"} - {s.name for s in goes}):
+        progress.warn(f"truncate left out for {', '.join(left_out)}: it cuts the model at one layer, as static does.")
     evaluation = evaluation_of(subject, task, plan.task_options, traced, kv_mode, scorer)
     return Measured(evaluation, goes, traced, scorer, "Executing")
 

@@ -17,9 +17,6 @@ from eebench.prompts import Prompt, StopRule
 from eebench.replaying import Deciding
 from eebench.statistics import Lens, find_statistic
 
-FIXED = ("static", "full")
-"""Policies that stop at the same layer everywhere, whatever they see."""
-
 
 class Position:
     """One position of an answer, decided as its layers come by: what a policy asks for is computed when it asks.
@@ -108,7 +105,7 @@ class Answer:
         self._keys = keys
         looked_at = policy.layers_looked_at(reader.num_layers)
         self._looks = [k in looked_at for k in range(reader.num_layers + 1)]
-        self.fixed_layer = self._fixed_layer() if policy.name in FIXED else None
+        self.fixed_layer = self._fixed_layer() if policy.fixed else None
         if self.fixed_layer is not None:  # what it answers is known: it need not be asked on the way
             self._looks = [looks and k == self.fixed_layer for k, looks in enumerate(self._looks)]
 

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from eebench.run import RunPlan
     from eebench.subject import Subject
 
-CUTS_THE_MODEL = "static"
-"""The one policy that stops at the same layer everywhere, below L: the only one that KV mode `truncate` takes."""
-
 
 @dataclass(frozen=True)
 class Side:
@@ -106,7 +103,7 @@ def _cannot(policy: type[ExitPolicy], modes: Sequence[KvMode]) -> str:
 def _goes(policy: type[ExitPolicy], mode: KvMode) -> bool:
     if policy.name == "full":
         return False  # the same under every mode, and there already
-    return mode != "truncate" or policy.name == CUTS_THE_MODEL
+    return mode != "truncate" or policy.fixed
 
 
 def _full() -> Side:
@@ -124,7 +121,7 @@ def _telling(num_layers: int, modes: Sequence[KvMode]) -> list[Side]:
     )
     settings = settings_for(parse_policies(texts), num_layers)
     if not modes:
-        return [Side(setting, "truncate" if setting.name == CUTS_THE_MODEL else "full") for setting in settings]
+        return [Side(setting, "truncate" if setting.fixed else "full") for setting in settings]
     return [Side(setting, mode) for setting in settings for mode in modes if _goes(type(setting), mode)]
 
 

@@ -234,13 +234,14 @@ class LiveNodes:
     def _fill_headless(self) -> None:
         """Statistics that read no head are known at all layers from the start."""
         lenses = [Lens(_no_head, state, None) for state in self._states]
-        every = np.arange(self.num_nodes)
+        every = np.flatnonzero(~self._tree.known[-1, self._nodes])  # the others were run before, and told it then
         for name, known in REGISTRY.items():
             if not known.reads_head:
                 for layer, lens in enumerate(lenses, start=1):
                     lens.previous = lenses[layer - 2] if layer > 1 else None
                     has_value = lens.previous is not None or not known.looks_back
-                    self._put(name, layer, every, known.compute(lens) if has_value else known.no_value)
+                    values = known.compute(lens)[every] if has_value else known.no_value
+                    self._put(name, layer, every, values)
 
     def _put(self, name: str, layer: int, rows: Ints, values: Any) -> None:
         here = values.cpu().numpy() if isinstance(values, torch.Tensor) else values

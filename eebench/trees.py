@@ -120,6 +120,17 @@ class Tree:
         there = Decisions(decisions.exit_layer[chosen], decisions.lens_reads[chosen])
         return Walk(chosen, emitted[chosen], there, leaves)
 
+    def whole_way(self, policy: ExitPolicy) -> Walk:
+        """As `walk`, for a setting that has been decoded on this tree.
+
+        Raises:
+            RuntimeError: it leaves the tree all the same, and half an answer must not pass for a whole one.
+        """
+        walk = self.walk(policy)
+        if walk.leaves:
+            raise RuntimeError(f"{policy.setting()} leaves the tree that it was decoded on: it decides differently now")
+        return walk
+
     def along(self, walk: Walk) -> Trace:
         """The positions a setting stood on, as a trace; its targets are the tokens the setting emitted."""
         nodes = walk.nodes

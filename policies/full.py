@@ -7,6 +7,7 @@ class Full(ExitPolicy):
     """Never stop before the last layer: what quality is retained of."""
 
     kind = "control"
+    fixed = True
     formula = "never before L"
     source = "control: the model as it is"
 

@@ -7,6 +7,7 @@ class Static(ExitPolicy):
     """Stop at a fixed layer: what any policy competes with."""
 
     kind = "control"
+    fixed = True
     formula = "k = layer"
     source = "control: simply cutting the model"
 

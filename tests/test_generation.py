@@ -288,6 +288,7 @@ def test_verify_answers_what_the_full_model_answers(traced: Traced) -> None:
     assert verified.metrics == traced.scorer.score(setting("full")).metrics
     assert verified.summaries["all"].fidelity == 1.0
     assert verified.summaries["all"].departs == 0.0
+    assert verified.summaries["all"].layers_saved == 0.0  # the check runs every block on every token
 
 
 def test_a_run_under_several_kv_modes_keeps_them_apart(llama: Subject) -> None:
@@ -297,6 +298,7 @@ def test_a_run_under_several_kv_modes_keeps_them_apart(llama: Subject) -> None:
     assert answer.exit_code == 0, answer.output
     assert "Executing 8 settings on eebench_lists, KV mode copy" in answer.output
     assert "Executing 6 settings on eebench_lists, KV mode truncate" in answer.output  # what stops at one layer
+    assert "truncate left out for confidence" in answer.output
     with Store.open() as store:
         modes = {(run.n_results) for run in store.runs()}
     assert modes == {9 + 8 + 6}

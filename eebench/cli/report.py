@@ -144,6 +144,7 @@ def _board(
 
     newest = store.newest(models, tasks, kv_mode)
     timed = store.newest_timings({stored.evaluation.model for stored in newest.results})
+    timed = replace(timed, timings=[stored for stored in timed.timings if not tasks or stored.timing.task in tasks])
     notes = sentences([*newest.left_out, *timed.left_out])
     if newest.other_modes:
         notes.append(
