@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache
+
+from eebench.growing_layer import GrowingLayer
 
 
 class Stored(Exception):
@@ -47,10 +49,10 @@ class SteppedCache(DynamicCache):  # type: ignore[misc]
         for later in range(layer, num_layers):
             self._layer(later).write(end - 1, keys, values)
 
-    def _layer(self, index: int) -> _GrowingLayer:
+    def _layer(self, index: int) -> GrowingLayer:
         while len(self.layers) <= index:
-            self.layers.append(_GrowingLayer())
-        layer: _GrowingLayer = self.layers[index]
+            self.layers.append(GrowingLayer())
+        layer: GrowingLayer = self.layers[index]
         return layer
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -58,26 +60,3 @@ class SteppedCache(DynamicCache):  # type: ignore[misc]
 
     def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
         return self.past + query_length, 0
-
-
-class _GrowingLayer(DynamicLayer):  # type: ignore[misc]
-    """K/V of one layer at the front of a buffer with room to grow: adding a token copies one token, not all."""
-
-    def write(self, start: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write tokens from place `start` on, and return all up to the last of them."""
-        end = start + keys.shape[-2]
-        if not self.is_initialized:
-            self.lazy_initialization(keys, values)
-            self._rooms = [_room(tokens, end) for tokens in (keys, values)]
-        if self._rooms[0].shape[-2] < end:
-            for i, room in enumerate(self._rooms):
-                self._rooms[i] = _room(room, 2 * end)
-                self._rooms[i][..., :start, :] = room[..., :start, :]
-        for room, tokens in zip(self._rooms, (keys, values), strict=True):
-            room[..., start:end, :] = tokens
-        self.keys, self.values = (room[..., :end, :] for room in self._rooms)
-        return self.keys, self.values
-
-
-def _room(like: Tensor, tokens: int) -> Tensor:
-    return like.new_empty(*like.shape[:-2], tokens + 64, like.shape[-1])

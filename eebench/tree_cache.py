@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicLayer
+from transformers.cache_utils import Cache
 
 from eebench.blocks import LayerReader
 from eebench.growing import GrowingTree
+from eebench.growing_layer import GrowingLayer
 from eebench.policy import Bools
 
 FEED_TOKENS = {"cpu": 2048, "cuda": 16384}
@@ -39,7 +40,7 @@ class TreeCache:
 
     def __init__(self, reader: LayerReader, windows: Windows, tree: GrowingTree, requests: Sequence[int]) -> None:
         self._reader, self._windows, self._tree = reader, windows, tree
-        self._cache = Cache(layer_class_to_replicate=_RoomyLayer)
+        self._cache = Cache(layer_class_to_replicate=GrowingLayer)
         self._row = {request: row for row, request in enumerate(requests)}
         self._prompt = np.array([len(tree.prompts[request].tokens) for request in requests])  # slots of each row
         self._position = np.zeros((len(requests), 0), dtype=np.int64)  # of the token in each slot [rows, slots]
@@ -194,33 +195,3 @@ class TreeCache:
         seen = torch.from_numpy(visible).to(self._reader.device)
         hidden = torch.full(seen.shape, torch.finfo(dtype).min, dtype=dtype, device=seen.device)
         return hidden.masked_fill_(seen, 0.0).unsqueeze(1)
-
-
-class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
-    """One layer's K/V with room to spare, so that a step does not copy all that came before it."""
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any) -> tuple[Tensor, Tensor]:
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            self._rooms = [key_states[:, :, :0], value_states[:, :, :0]]
-        used = self.get_seq_length()
-        self.keys = self._put(0, key_states, used)
-        self.values = self._put(1, value_states, used)
-        return self.keys, self.values
-
-    def _put(self, which: int, new: Tensor, used: int) -> Tensor:
-        room, wanted = self._rooms[which], used + new.shape[2]
-        if wanted > room.shape[2]:
-            larger = new.new_zeros(*new.shape[:2], wanted + wanted // 2, new.shape[3])
-            larger[:, :, :used] = room[:, :, :used]
-            self._rooms[which] = room = larger
-        room[:, :, used:wanted] = new
-        return room[:, :, :wanted]
-
-    def select(self, rows: Tensor, slots: Tensor) -> None:
-        """Keep of some rows [rows] some slots [rows, kept]."""
-        if not self.is_initialized:
-            return
-        rows, slots = rows.to(self.keys.device), slots.to(self.keys.device)
-        self._rooms = [room[rows[:, None], :, slots].transpose(1, 2).contiguous() for room in self._rooms]
-        self.keys, self.values = self._rooms
