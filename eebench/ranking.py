@@ -1,10 +1,11 @@
 """The EE-score: how far a policy rises above tossing a coin, as a share of how far an oracle does.
 
-On the plane of saving x against quality y, every setting of a policy is a point, and so are the two ends of the
-no-skill line: never stopping (0, 1), and always stopping at layer 1. Mixing two settings by a coin is itself a policy,
-so the upper concave envelope of these points is what the policy can do. Its vertices are chosen on the calibration
-documents and valued on the test documents. Skill is the area between that curve and the no-skill line divided by the
-line's length in x; EE-score is 100 × the policy's mean skill over (model, task) / the oracle's over the same.
+On the plane of saving x against fidelity y (in generation the share of the answer that is kept: `Summary.faithful`),
+every setting of a policy is a point, and so are the two ends of the no-skill line: never stopping (0, 1), and always
+stopping at layer 1. Mixing two settings by a coin is itself a policy, so the upper concave envelope of these points is
+what the policy can do. Its vertices are chosen on the calibration documents and valued on the test documents. Skill is
+the area between that curve and the no-skill line divided by the line's length in x; EE-score is 100 × the policy's mean
+skill over (model, task) / the oracle's over the same.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Axes:
 
 
 AXES: dict[RankBy, Axes] = {
-    "layers": Axes(lambda s: s.layers_saved, lambda s: s.fidelity),
-    "compute": Axes(lambda s: s.compute_saved, lambda s: s.fidelity),
+    "layers": Axes(lambda s: s.layers_saved, lambda s: s.faithful),
+    "compute": Axes(lambda s: s.compute_saved, lambda s: s.faithful),
     "quality": Axes(lambda s: s.layers_saved, lambda s: s.retention, informative_only=True),
 }
 
@@ -138,14 +139,14 @@ def pick(results: Sequence[StoredResult], fidelity: float = PICK_FIDELITY) -> Pi
 
 
 def _useful(calibration: Summary, fidelity: float) -> bool:
-    return calibration.fidelity >= fidelity and calibration.layers_saved > 0
+    return calibration.faithful >= fidelity and calibration.layers_saved > 0
 
 
 def _full_model(some: Summary, num_layers: int) -> Summary:
     retention = None if some.retention is None else 1.0
-    return replace(
-        some, mean_exit_layer=num_layers, layers_saved=0, compute_saved=0, lens_reads=1, fidelity=1, retention=retention
-    )
+    kept = None if some.kept is None else 1.0
+    full = replace(some, mean_exit_layer=num_layers, layers_saved=0, compute_saved=0, lens_reads=1, fidelity=1)
+    return replace(full, retention=retention, kept=kept)
 
 
 # --- the board ---------------------------------------------------------------------------------------------------
@@ -210,7 +211,7 @@ def _row(policy: str, results: list[StoredResult], oracle: dict[RankBy, dict[Key
         setting_99=picked[0].setting if len(grouped) == 1 and picked else None,
         layers_saved_99=_mean([choice.test.layers_saved for choice in picked]),
         compute_saved_99=_mean([choice.test.compute_saved for choice in picked]),
-        fidelity_99=_mean([choice.test.fidelity for choice in picked]),
+        fidelity_99=_mean([choice.test.faithful for choice in picked]),
         retention_99=_mean(informative),
     )
 
@@ -273,15 +274,9 @@ def _notes(rows: Sequence[RankingRow], results: Sequence[StoredResult]) -> list[
         )
     if any(result.result.summaries["all"].answer_length is not None for result in results):
         notes.append(
-            "In generation compute saved counts exact K/V: blocks that a token skipped are run for it after all once a "
-            "later token goes deeper."
-        )
-    above = [row.policy for row in rows if row.kind != "bound" and (row.ee_score_layers or 0.0) > 100]
-    if above:
-        notes.append(
-            f"Above the oracle: {', '.join(above)}. In generation fidelity is judged on a setting's own prefix, and an "
-            f"answer that repeats itself is one the full model would go on repeating: do not lean on these scores, and "
-            f"look at depart and repeat (eebench report --results)."
+            "In generation fidelity is here the share of the answer before it departs from the full model's, and "
+            "compute saved counts exact K/V: blocks that a token skipped are run for it after all once a later token "
+            "goes deeper."
         )
     partial = [row.policy for row in rows if row.n_tasks * row.n_models < len(evaluations)]
     if partial:

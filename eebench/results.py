@@ -31,7 +31,8 @@ class Summary:
 
     In generation there are means over documents besides: `answer_length` and `common_prefix`, the tokens emitted, and
     how many of them until the answer first departs from the full model's; `departs`, the share of answers that do;
-    `repetition`, the share of 4-grams that have stood in the answer before.
+    `repetition`, the share of 4-grams that have stood in the answer before; `kept`, how much of the answer comes before
+    it departs, as a share of the longer of the two answers: 1 if and only if they are the same.
     """
 
     n_docs: int
@@ -47,6 +48,16 @@ class Summary:
     common_prefix: float | None = None
     departs: float | None = None
     repetition: float | None = None
+    kept: float | None = None
+
+    @property
+    def faithful(self) -> float:
+        """What a ranking asks for beside saving: fidelity, and in generation the share of the answer that is kept.
+
+        There fidelity, judged on the own prefix, would not do: the full model goes on with an answer that repeats
+        itself, so a setting that has lost its way in a loop looks faithful, more so than the oracle.
+        """
+        return self.fidelity if self.kept is None else self.kept
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,7 @@ class Result:
         documents: per document: `n_positions`; `exit_layers`, `lens_reads`, `agrees`, `flops` and `flops_full` (what
             the full model would take), sums over its positions; and `quality` [documents, 2], the main metric and its
             weight (NaN where it is not a number per document). In generation also `answer_length`, `common_prefix`,
-            `departs` and `repetition`.
+            `departs`, `repetition` and `kept`.
     """
 
     policy: str

@@ -21,7 +21,7 @@ from eebench.traces import Document, Part, Trace
 PARTS: tuple[Part, Part] = ("calibration", "test")
 
 
-SEQUENCE_COLUMNS = ("answer_length", "common_prefix", "departs", "repetition")
+SEQUENCE_COLUMNS = ("answer_length", "common_prefix", "departs", "repetition", "kept")
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,7 @@ class Scorer:
             "common_prefix": list(map(float, shared)),
             "departs": [one != other for one, other in zip(own, full, strict=True)],
             "repetition": [repetition(tokens) for tokens in own],
+            "kept": [n / max(len(a), len(b)) for n, a, b in zip(shared, own, full, strict=True)],
         }
         document = np.array([request.document for request in trace.requests])
         requests = np.bincount(document, minlength=len(self.documents))

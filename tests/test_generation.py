@@ -134,9 +134,11 @@ def test_sequences_are_compared_with_the_full_models(traced: Traced) -> None:
     full = traced.scorer.score(setting("full")).summaries["all"]
     assert (full.departs, full.fidelity) == (0.0, 1.0)
     assert full.common_prefix == full.answer_length
+    assert full.kept == 1.0
     first = traced.scorer.score(setting("static:layer=1"))
     columns = first.documents
     assert (columns["departs"] == (columns["common_prefix"] < columns["answer_length"])).all()
+    assert (columns["departs"] == (columns["kept"] < 1)).all()
     oracle = traced.scorer.score(setting("oracle")).summaries["all"]
     assert (oracle.departs, oracle.fidelity) == (0.0, 1.0)  # it emits what the full model emits, from lower layers
 
