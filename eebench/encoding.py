@@ -14,11 +14,8 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.utils import handle_non_serializable, hash_string
 
 from eebench.errors import EEBenchError
-from eebench.prompts import Prompt, PromptedDocument, PromptedRequest, StopRule, eos_tokens
+from eebench.prompts import Prompt, PromptedDocument, PromptedRequest, StopRule, beyond_greedy, eos_tokens
 from eebench.tracing import EncodedDocument, EncodedRequest, Window
-
-NOT_GREEDY = ("num_beams", "num_return_sequences", "repetition_penalty", "no_repeat_ngram_size")
-"""Arguments of `generate` that would make it emit something else than the most probable token; 1 or None is none."""
 
 
 class Encoder(HFLM):  # type: ignore[misc]
@@ -44,18 +41,21 @@ class Encoder(HFLM):  # type: ignore[misc]
         self, context: torch.Tensor, max_length: int, stop: list[str], **generation: Any
     ) -> torch.Tensor:
         """lm-eval's call of `generate`: what it is given is the prompt, and what it returns is an answer we have."""
-        wanted = {name: value for name, value in generation.items() if name in NOT_GREEDY and value not in (None, 1)}
-        if generation.get("do_sample") or wanted:
-            asked = ", ".join(f"{name}={value}" for name, value in (wanted or {"do_sample": True}).items())
-            raise EEBenchError(f"it asks for {asked}, and EEBench decodes greedily; leave this task out.")
+        if asked := beyond_greedy(generation):
+            raise EEBenchError(f"it asks for {', '.join(asked)}, and EEBench decodes greedily; leave this task out.")
         tokens = tuple(context[0].tolist())
-        if self.backend == "causal":
-            self._prompt = Prompt(tokens, tuple(stop), max_length - len(tokens))
-            return torch.tensor([[*tokens, *self._answer]])
-        start = (int(self.model.generation_config.decoder_start_token_id),)
-        # lm-eval counts the encoder's tokens into the length that it allows the decoder.
-        self._prompt = Prompt(start, tuple(stop), max_length - len(start), source=tokens)
-        return torch.tensor([[*start, *self._answer]])
+        # Of an encoder-decoder, lm-eval counts the encoder's tokens into the length that it allows the decoder.
+        source, given = ((), tokens) if self.backend == "causal" else (tokens, (self._decoder_start(),))
+        assert max_length > len(given)
+        self._prompt = Prompt(given, tuple(stop), max_length - len(given), source)
+        return torch.tensor([[*given, *self._answer]])
+
+    def _decoder_start(self) -> int:
+        """The token that a decoder starts with, as `generate` finds it."""
+        places = (self.model.generation_config, self.model.config)
+        names = ("decoder_start_token_id", "bos_token_id")
+        tokens = (getattr(place, name, None) for name in names for place in places)
+        return int(next(token for token in tokens if token is not None))
 
     def encode_prompts(self, instances: Sequence[Instance]) -> list[PromptedDocument]:
         """The documents that ask for generation, in order, as tokens.

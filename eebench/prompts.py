@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,28 +98,43 @@ def eos_tokens(model: Any) -> frozenset[int]:
     return frozenset(eos if isinstance(eos, list | tuple) else [] if eos is None else [eos])
 
 
-_CHANGES_LOGITS = {
-    "repetition_penalty": 1.0,
-    "encoder_repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-    "min_length": 0,
-    "min_new_tokens": 0,
-    "num_beams": 1,
-    "bad_words_ids": None,
-    "sequence_bias": None,
-    "suppress_tokens": None,
-    "begin_suppress_tokens": None,
-    "forced_bos_token_id": None,
-    "forced_eos_token_id": None,
+_NOT_GREEDY: dict[str, tuple[Any, ...]] = {
+    "do_sample": (False,),
+    "num_beams": (1,),
+    "num_return_sequences": (1,),
+    "repetition_penalty": (1.0,),
+    "encoder_repetition_penalty": (1.0,),
+    "no_repeat_ngram_size": (0,),
+    "encoder_no_repeat_ngram_size": (0,),
+    "guidance_scale": (1.0,),
+    "min_length": (0,),
+    "min_new_tokens": (0,),
+    "bad_words_ids": (),
+    "sequence_bias": (),
+    "suppress_tokens": (),
+    "begin_suppress_tokens": (),
+    "exponential_decay_length_penalty": (),
+    "forced_bos_token_id": (),
+    "forced_eos_token_id": (),
+    "stop_strings": (),
 }
-"""What a generation configuration may have `generate` do to greedy decoding, and the value that means nothing."""
+"""Arguments of `generate` that have it emit something else than the most probable token, or stop elsewhere, and the
+values besides None that mean nothing."""
 
 
-def not_applied(model: Any) -> list[str]:
-    """What the model's generation configuration asks for beyond greedy decoding, as `name=value`."""
-    configured = getattr(model, "generation_config", None)
-    values = {name: getattr(configured, name, None) for name in _CHANGES_LOGITS}
-    return [f"{name}={value}" for name, value in values.items() if value is not None and value != _CHANGES_LOGITS[name]]
+def beyond_greedy(arguments: Mapping[str, Any]) -> list[str]:
+    """What arguments of `generate` ask for beyond plain greedy decoding, as `name=value`."""
+    return [
+        f"{name}={value}"
+        for name, nothing in _NOT_GREEDY.items()
+        if (value := arguments.get(name)) is not None and value not in nothing
+    ]
+
+
+def configured_beyond_greedy(model: Any) -> list[str]:
+    """What the model's own generation configuration asks for; sampling, which lm-eval turns off, is no part of it."""
+    configuration = getattr(model, "generation_config", None)
+    return beyond_greedy({name: getattr(configuration, name, None) for name in _NOT_GREEDY if name != "do_sample"})
 
 
 def position_keys(document_hash: str, request_index: int, count: int) -> NDArray[np.uint64]:

@@ -17,7 +17,7 @@ from eebench.harness import LoadedTask, TaskOptions
 from eebench.metrics import TaskScorer
 from eebench.policy import Bools, Bound, ExitPolicy, Hindsight
 from eebench.progress import Advance, Progress, Silent
-from eebench.prompts import PromptedDocument, not_applied
+from eebench.prompts import PromptedDocument, configured_beyond_greedy
 from eebench.scoring import Scorer
 from eebench.statistics import REGISTRY, fingerprint
 from eebench.subject import Subject
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SHARD_DOCUMENTS = 32
 SHARD_POSITIONS = 4096
 SHARD_ANSWERS = 16
-"""Documents of a generation task in a shard: they are decoded together."""
+"""Documents of a generation task in a shard: they are decoded together, and are what a stopped run may lose."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,13 @@ def _decode_task(
     subject: Subject, task: LoadedTask, instances: Sequence[Instance], shards: _Shards, batch_size: int | None
 ) -> Traced:
     documents = subject.encoder.encode_prompts(instances)
-    if beyond := not_applied(subject.loaded.model):
+    if beyond := configured_beyond_greedy(subject.loaded.model):
         shards.progress.warn(
             f"{subject.loaded.name}: its generation configuration asks for {', '.join(beyond)}, which plain lm-eval "
             f"applies and greedy decoding here does not."
         )
     scorer = TaskScorer(task, instances)
-    forest = Forest(subject, documents, shards, batch_size or SHARD_ANSWERS)
+    forest = Forest(subject, documents, shards, batch_size)
     tree, walk = forest.way(FullModelReadWhole())
 
     @cache
@@ -148,13 +148,16 @@ class FullModelReadWhole(Bound):
 class Forest:
     """The trees of a task, a shard of documents each, which grow as settings are decoded on them."""
 
-    def __init__(self, subject: Subject, documents: Sequence[PromptedDocument], shards: _Shards, together: int) -> None:
+    def __init__(
+        self, subject: Subject, documents: Sequence[PromptedDocument], shards: _Shards, batch_size: int | None
+    ) -> None:
         """
         Args:
-            together: the most documents that are decoded together.
+            batch_size: the most requests that are decoded together; None: all of a shard.
         """
-        self._subject, self._shards = subject, shards
-        self._documents = [documents[start : start + together] for start in range(0, len(documents), together)]
+        self._subject, self._shards, self._batch_size = subject, shards, batch_size
+        starts = range(0, len(documents), SHARD_ANSWERS)
+        self._documents = [documents[start : start + SHARD_ANSWERS] for start in starts]
         self._trees = [shards.load(TraceCache.load_tree, shard) for shard in self._documents]
         self._whole: Tree | None = None  # put together from all shards
         shards.note_reused(len(self._trees))
@@ -175,9 +178,8 @@ class Forest:
 
         with self._shards.stage("Decoding", sum(map(len, self._documents)), _some(settings)) as advance:
             for number, documents in enumerate(self._documents):
-                grown = grow(
-                    self._subject.runner, self._trees[number], documents, settings, self._subject.encoder.stop_rule
-                )
+                stop = self._subject.encoder.stop_rule
+                grown = grow(self._subject.runner, self._trees[number], documents, settings, stop, self._batch_size)
                 if grown is not self._trees[number]:
                     self._trees[number] = grown
                     self._whole = None

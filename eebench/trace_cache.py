@@ -105,8 +105,8 @@ class TraceCache:
         for path in sorted(self._folder(key).glob(f"{shard}-*.parquet"), key=_size, reverse=True):
             try:
                 return made_of(_read(path))
-            except FileNotFoundError:  # `eebench traces rm` was quicker
-                return None
+            except FileNotFoundError:  # `eebench traces rm` was quicker, or another run that knew more
+                continue
             except Exception as error:  # a damaged Parquet file raises whatever its reader stumbles over
                 with suppress(OSError):
                     path.unlink()

@@ -40,11 +40,13 @@ def grow(
     documents: Sequence[PromptedDocument],
     settings: Sequence[ExitPolicy],
     stop: StopRule,
+    batch_size: int | None = None,
 ) -> Tree:
     """The tree of some documents with the whole way of these settings on it; the same tree if it holds them already.
 
     Args:
         tree: what is there to be extended, if anything.
+        batch_size: the most requests that are decoded together; None: as many as there is room for.
 
     Raises:
         EEBenchError: a policy raised, or answered something that is not one boolean per position.
@@ -60,7 +62,7 @@ def grow(
         if not any(leaves):
             return tree
         growing = GrowingTree.grown_from(tree, prompts)
-    decode(runner, growing, settings, leaves, stop)
+    decode(runner, growing, settings, leaves, stop, batch_size)
     return growing.finished()
 
 
@@ -71,6 +73,7 @@ def decode(
     settings: Sequence[ExitPolicy],
     leaves: Sequence[Mapping[int, Leaf]],
     stop: StopRule,
+    batch_size: int | None = None,
 ) -> None:
     """Decode settings to the end of all answers, from where each leaves the tree.
 
@@ -79,7 +82,8 @@ def decode(
     """
     requests = sorted(set(chain.from_iterable(leaves)))
     while requests:
-        together = requests[: runner.together([tree.prompts[request] for request in requests])]
+        next_ones = requests[:batch_size]
+        together = next_ones[: runner.together([tree.prompts[request] for request in next_ones])]
         requests = requests[len(together) :]
         group = runner.open(tree, together)
         standing = _first_nodes(tree, leaves, set(together), stop)

@@ -1,7 +1,7 @@
 """Running the nodes of a tree through the model: with a shared cache where the architecture allows, else without.
 
-Architectures that cannot be masked as a tree (recurrent states, ALiBi, caches of their own) are told by trying when the
-model is loaded; their nodes are run as whole sequences, without a cache: slower, and as right.
+Architectures that cannot be masked as a tree (recurrent states, ALiBi, caches of their own) are told by trying a
+small tree when a model first decodes; their nodes are run as whole sequences, without a cache: slower, and as right.
 """
 
 from __future__ import annotations
@@ -23,12 +23,8 @@ from eebench.tree_cache import States, TreeCache, Windows
 CACHE_BYTES = {"cpu": 3 * 2**30, "cuda": 16 * 2**30}
 """The most K/V kept for the requests that are decoded together; what does not fit is computed again."""
 
-AT_ONCE = 16
-"""The most requests that are decoded together: what a stopped run may lose."""
-
-
 LONGEST_PROBE = 600
-"""A sliding window up to this long is tried out when the model is loaded."""
+"""A sliding window up to this long is tried out by the small tree."""
 
 
 class TreeRunner:
@@ -51,14 +47,12 @@ class TreeRunner:
     def together(self, prompts: Sequence[Prompt]) -> int:
         """How many of the next prompts to decode together: their K/V takes a quarter of the room, the rest is for what
         is decoded."""
-        if not self.shares:
-            return min(len(prompts), AT_ONCE)
         longest = 0
-        for number, prompt in enumerate(prompts[:AT_ONCE]):
+        for number, prompt in enumerate(prompts if self.shares else ()):
             longest = max(longest, len(prompt.tokens))
             if number and (number + 1) * longest * self._slot_bytes > self.cache_bytes / 4:
                 return number
-        return min(len(prompts), AT_ONCE)
+        return len(prompts)
 
     def open(self, tree: GrowingTree, requests: Sequence[int]) -> Group:
         """Get ready to run the nodes of some requests of a tree."""

@@ -187,9 +187,11 @@ def test_neither_batching_nor_memory_changes_an_answer(llama: TreeRunner, monkey
         tree = decoded(runner, prompts(), chosen)
         assert [answers(tree, setting) for setting in chosen] == want
 
-    with monkeypatch.context() as patch:  # one request at a time
-        patch.setattr(eebench.tree_runner, "AT_ONCE", 1)
-        same(llama)
+    one_by_one = new_tree(llama.reader.num_layers, prompts())
+    everywhere = {request: Leaf(request, None) for request in range(len(prompts()))}
+    stop = StopRule(None, frozenset())
+    decode(llama, one_by_one, chosen, [everywhere for _ in chosen], stop, batch_size=1)
+    assert [answers(one_by_one.finished(), setting) for setting in chosen] == want
     with monkeypatch.context() as patch:  # prompts in pieces of two tokens, nodes in batches of three
         patch.setattr("eebench.tree_cache.FEED_TOKENS", {"cpu": 6})
         patch.setattr("eebench.tree_decoding.LIVE_AT_ONCE", 3)
