@@ -44,7 +44,7 @@ def test_a_telling_few_are_timed_printed_and_kept(model: str) -> None:
     assert answer.exit_code == 0, answer.output
     for text in ("Measured time, ", "tokens/s", "predicted", "static:layer=3", "truncate", "confidence:threshold=0.9"):
         assert text in answer.stdout
-    assert "Kept; `eebench report`" in answer.stderr
+    assert "Kept; show it with: eebench report --by time" in answer.stderr
     shown = eebench("report", "--by", "time", "--format", "json")
     timings = json.loads(shown.stdout)["timings"]
     assert [timing["policy"] for timing in timings] == ["full", "static", "schedule", "state", "confidence"]

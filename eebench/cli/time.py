@@ -16,7 +16,7 @@ from eebench.cli.options import (
     prompt_options,
     quiet_option,
 )
-from eebench.cli.recording import recorded
+from eebench.cli.recording import db_option_of, recorded
 from eebench.own_tasks import DEFAULT_GENERATION_TASK
 from eebench.results import KV_MODES, KvMode
 
@@ -138,4 +138,5 @@ def _time_into(plan: TimingPlan, db: str | None, seed: int, progress: Terminal) 
             ids = store.add_timings(run_id, timings)
             kept = [StoredTiming(run_id, id, "", timing) for id, timing in zip(ids, timings, strict=True)]
             show_timings(kept, Console())
-    progress.note("Kept; `eebench report` shows it under the ranking, and `eebench report --by time` alone.")
+    given = db_option_of(db)
+    progress.note(f"Kept; show it with: eebench report --by time{given} (`eebench report` has it under the ranking)")
