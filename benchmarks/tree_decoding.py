@@ -6,7 +6,8 @@ Three ways to the answers of all settings on all documents, in one process: `tre
 setting by itself with the documents batched as EEBench batches them; and `one by one`, every setting on every document
 at batch 1, its heads read layer by layer until it stops, which is what evaluation code of early-exit papers does. The
 last two take hours, so each is timed on a sample (settings for `separate`, pairs of a setting and a document for `one
-by one`) and multiplied up; answers, exit layers and reads of the sample must be those of the tree.
+by one`) and multiplied up. It is counted how many answers of the sample have the tree's tokens, exit layers and reads:
+batches of another shape round differently, and a statistic within 1e-6 of a threshold may fall on its other side.
 """
 
 from __future__ import annotations
@@ -85,20 +86,25 @@ def main(
     rng = np.random.default_rng(0)
     chosen = rng.choice(len(settings), sampled_settings, replace=False)
     started = time.perf_counter()
-    for number in chosen:
-        alone = _answers(_decoded(subject, asked, [settings[number]]), settings[number])
-        assert alone == answers[number], settings[number].setting()
+    alone = [_answers(_decoded(subject, asked, [settings[number]]), settings[number]) for number in chosen]
     seconds = (time.perf_counter() - started) * len(settings) / len(chosen)
-    print(f"separate:   {seconds:8.1f} s = {seconds / tree_seconds:.1f} x (from {len(chosen)} of {len(settings)})")
+    same = sum(a == b for n, own in zip(chosen, alone, strict=True) for a, b in zip(own, answers[n], strict=True))
+    print(
+        f"separate:   {seconds:8.1f} s = {seconds / tree_seconds:.1f} x (from {len(chosen)} of {len(settings)}), "
+        f"{same} of {len(chosen) * len(asked)} answers the same"
+    )
 
     # Every setting as often as every other, on documents drawn at random.
     pairs = [(n % len(settings), int(rng.integers(len(asked)))) for n in range(sampled_pairs)]
     started = time.perf_counter()
-    for number, document in pairs:
-        assert _executed(subject, executor, asked[document], settings[number]) == answers[number][document]
+    executed = [_executed(subject, executor, asked[document], settings[number]) for number, document in pairs]
     seconds = (time.perf_counter() - started) * len(settings) * len(asked) / len(pairs)
     total = len(settings) * len(asked)
-    print(f"one by one: {seconds:8.1f} s = {seconds / tree_seconds:.1f} x (from {len(pairs)} of {total})")
+    same = sum(own == answers[n][document] for own, (n, document) in zip(executed, pairs, strict=True))
+    print(
+        f"one by one: {seconds:8.1f} s = {seconds / tree_seconds:.1f} x (from {len(pairs)} of {total}), "
+        f"{same} of {len(pairs)} answers the same"
+    )
     print(
         f"{model}, {device_name(str(subject.reader.device))}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     )
