@@ -38,6 +38,13 @@ class Lens:
         self.state = state
         self.previous = previous
 
+    def at(self, rows: Tensor) -> Lens:
+        """Some of the positions, without reading the head again; it has no layer before it."""
+        some = Lens(self._read, self.state[rows], None)
+        some.probs = self.probs[rows]
+        some._total, some._max = self._total[rows], (self._max[0][rows], self._max[1][rows])
+        return some
+
     @cached_property
     def _logits(self) -> Tensor:
         return self._read()

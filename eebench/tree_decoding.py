@@ -132,7 +132,7 @@ def _round(
     nodes = sorted({node for node in chain.from_iterable(standing.values()) if tree.depth(node) == depth})
     states = group.run(nodes)
     place = {node: number for number, node in enumerate(nodes)}
-    rows_of = {s: np.array([place[node] for node in own if node in place]) for s, own in standing.items()}
+    rows_of = {s: np.array(sorted(place[node] for node in own if node in place)) for s, own in standing.items()}
     moved: dict[int, list[int]] = defaultdict(list)
     for setting, own in standing.items():
         if waiting := [node for node in own if node not in place]:
@@ -186,6 +186,7 @@ class LiveNodes:
     def __init__(self, reader: LayerReader, tree: GrowingTree, nodes: NDArray[np.int64], states: States) -> None:
         self._reader, self._tree, self._nodes, self._states = reader, tree, nodes, states
         self.num_layers, self.num_nodes = reader.num_layers, len(nodes)
+        self._lenses: list[tuple[int, Ints, Lens]] = []  # (layer, rows, lens) of the last two layers read
         self._fill_headless()
 
     def at(self, rows: Ints) -> _Standing:
@@ -201,7 +202,7 @@ class LiveNodes:
         """Read a head at some nodes, where it has not been read yet."""
         new = rows[~self._tree.known[layer - 1, self._nodes[rows]]]
         if len(new):
-            self._keep(self._lens(layer, new, None), layer, new)
+            self._keep(self._lens(layer, new), layer, new)
 
     def read_all(self, layer: int, rows: Sequence[Ints]) -> None:
         """Read a head at all of these nodes in one batch."""
@@ -213,11 +214,13 @@ class LiveNodes:
         new = rows[~self._tree.compared[layer - 1, self._nodes[rows]]]
         if not len(new):
             return
-        before = self._lens(layer - 1, new, None) if layer > 1 else None
-        lens = self._lens(layer, new, before)
+        before = self._lens(layer - 1, new) if layer > 1 else None
+        lens = self._lens(layer, new)
+        lens.previous = before
         for name, known in REGISTRY.items():
             if known.reads_head and known.looks_back:
                 self._put(name, layer, new, known.compute(lens) if before else known.no_value)
+        lens.previous = None
         self._tree.compared[layer - 1, self._nodes[new]] = True
         if before:
             self._keep(before, layer - 1, new)
@@ -231,9 +234,17 @@ class LiveNodes:
                 self._put(name, layer, rows[new], known.compute(lens)[torch.from_numpy(new).to(lens.state.device)])
         self._tree.known[layer - 1, self._nodes[rows]] = True
 
-    def _lens(self, layer: int, rows: Ints, previous: Lens | None) -> Lens:
-        state = self._states[layer - 1][torch.from_numpy(rows).to(self._reader.device)]
-        return Lens(lambda: self._reader.logits(state), state, previous)
+    def _lens(self, layer: int, rows: Ints) -> Lens:
+        """A layer at some nodes; what was read there just now is not read again. `rows` ascend."""
+        device = self._reader.device
+        for held_layer, held, lens in self._lenses:
+            if held_layer == layer and np.isin(rows, held).all():
+                return lens.at(torch.from_numpy(np.searchsorted(held, rows)).to(device))
+        state = self._states[layer - 1][torch.from_numpy(rows).to(device)]
+        lens = Lens(lambda: self._reader.logits(state), state, None)
+        self._lenses = [held for held in self._lenses if abs(held[0] - layer) <= 1]
+        self._lenses.append((layer, rows, lens))
+        return lens
 
     def _fill_headless(self) -> None:
         """Statistics that read no head are known at all layers from the start."""
