@@ -86,6 +86,10 @@ class LayerReader:
     @torch.inference_mode()
     def captured(self, inputs: Mapping[str, Any], rows: Tensor, columns: Tensor) -> list[Tensor]:
         """As `states`, for any arguments of the model's own forward. Per layer, [positions, hidden]."""
+        return self.captured_with_grad(inputs, rows, columns)
+
+    def captured_with_grad(self, inputs: Mapping[str, Any], rows: Tensor, columns: Tensor) -> list[Tensor]:
+        """As `captured`, differentiable."""
         captured: list[Tensor] = []
 
         def capture(_block: nn.Module, _args: Any, output: Any) -> None:
@@ -96,7 +100,7 @@ class LayerReader:
                     f"[batch, length, hidden]: it keeps several residual streams, which EEBench cannot read."
                 )
             captured.append(state[rows, columns])
-            if len(captured) == self.num_layers:
+            if len(captured) == len(self.blocks):
                 raise _AllCaptured
 
         with _hooked(self.blocks, capture):
@@ -105,13 +109,17 @@ class LayerReader:
             except _AllCaptured:
                 return captured
         raise EEBenchError(
-            f"this model called {len(captured)} of its {self.num_layers} blocks at '{self.path}' in one forward pass; "
+            f"this model called {len(captured)} of its {len(self.blocks)} blocks at '{self.path}' in one forward pass; "
             f"EEBench can only read models that call each block once, in order."
         )
 
     @torch.inference_mode()
     def logits(self, state: Tensor) -> Tensor:
         """The lens: the model's own tail on states after some block, float32. [positions, hidden] -> [positions, V]"""
+        return self.logits_with_grad(state)
+
+    def logits_with_grad(self, state: Tensor) -> Tensor:
+        """As `logits`, differentiable."""
         self._stub.state = state.unsqueeze(1)
         dummy_ids = torch.zeros(len(state), 1, dtype=torch.long, device=state.device)
         dummy = _inputs(dummy_ids, dummy_ids if self.has_encoder else None, None)
@@ -141,7 +149,7 @@ class LayerReader:
     @torch.inference_mode()
     def _self_check(self) -> float:
         """How far the lens at L is from the model's logits, relative to the largest logit."""
-        probe = _probe(self.model)
+        probe = probe_inputs(self.model)
         own = self._logits_and_output_shape(probe)
         if not bool(torch.isfinite(own).all()):
             raise EEBenchError("the model's own logits are not finite numbers: its weights are damaged.")
@@ -241,7 +249,7 @@ def _calls(model: nn.Module, lists: Mapping[str, Any]) -> dict[str, list[int]]:
         for number, member in enumerate(members)
     ]
     try:
-        model(**_probe(model))
+        model(**probe_inputs(model))
     except Exception as error:  # any model's own code
         raise EEBenchError(
             f"{type(model).__name__} cannot be run on token ids alone ({said(error)}), so EEBench cannot read its "
@@ -253,7 +261,7 @@ def _calls(model: nn.Module, lists: Mapping[str, Any]) -> dict[str, list[int]]:
     return called
 
 
-def _probe(model: nn.Module) -> dict[str, Any]:
+def probe_inputs(model: nn.Module) -> dict[str, Any]:
     """A few token ids that any vocabulary has, as the arguments of the model's own forward."""
     config: Any = model.config
     vocab = config.get_text_config(decoder=True).vocab_size

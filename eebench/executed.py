@@ -91,6 +91,7 @@ class ExecutedAnswers:
             self.full_trace,
             statistics={"top1": top1},
             target_logprob=np.broadcast_to(np.float32(np.nan), top1.shape),
+            final_divergence=np.broadcast_to(np.float32(np.nan), top1.shape),
             target=np.concatenate([np.array(execution.tokens, dtype=np.int32) for execution in executions]),
             position=np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
             length=np.repeat([prompt.max_new_tokens for prompt in prompts], lengths),

@@ -18,12 +18,12 @@ def fit_all(settings: Sequence[ExitPolicy], calibration: Hindsight) -> list[Exit
         EEBenchError: there is nothing to learn from, a policy's `fit` raised, or what it learned is not what its
             parameters say.
     """
-    learners = {type(setting): setting for setting in settings if setting.learns}
+    learners = {type(setting): setting for setting in settings if setting.needs_fit}
     if learners and not calibration.all_layers("top1").size:
         names = " and ".join(policy.name for policy in learners)
         raise EEBenchError(f"{names} cannot learn: the task has no calibration documents; run more documents.")
     learned = {policy: _learned(setting, calibration) for policy, setting in learners.items()}
-    return [_filled_in(setting, learned[type(setting)]) if setting.learns else setting for setting in settings]
+    return [_filled_in(setting, learned[type(setting)]) if setting.needs_fit else setting for setting in settings]
 
 
 def _learned(setting: ExitPolicy, calibration: Hindsight) -> dict[str, Any]:

@@ -232,7 +232,7 @@ class ExitPolicy(BaseModel, ABC):
     source: ClassVar[str] = ""
     """Where the rule was published."""
     learns: ClassVar[bool] = False
-    """Whether `fit` must see calibration documents before it can be asked."""
+    """Whether `fit` must see calibration documents before it can be asked, whatever its parameters."""
     fixed: ClassVar[bool] = False
     """Whether a setting stops at the same layer everywhere, whatever it sees: then the model can be cut there."""
 
@@ -248,6 +248,11 @@ class ExitPolicy(BaseModel, ABC):
     @abstractmethod
     def stops(self, layer: LayerView) -> Bools:
         """Which positions stop at this layer. [positions]"""
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether this setting must be fitted; a policy may learn under some of its parameters only."""
+        return self.learns
 
     def fit(self, calibration: Hindsight) -> Self:
         """The policy with its `fitted` parameters learned from calibration documents, and from nothing else.

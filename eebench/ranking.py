@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Literal
 
 from eebench.board import Board, RankBy, RankingRow
 from eebench.results import Evaluation, StoredResult, Summary
@@ -120,16 +121,25 @@ class Picked:
     test: Summary
 
 
-def pick(results: Sequence[StoredResult], fidelity: float = PICK_FIDELITY) -> Picked | None:
-    """The setting of one policy on one evaluation that saves most layers at this fidelity on calibration documents.
+def pick(
+    results: Sequence[StoredResult],
+    level: float = PICK_FIDELITY,
+    keeping: Literal["fidelity", "retention"] = "fidelity",
+) -> Picked | None:
+    """The setting of one policy on one evaluation that saves most layers on calibration documents at a level kept.
 
-    Where no setting is that faithful, or those that are save nothing, a user would run the full model: nothing saved,
-    nothing lost. None where the documents cannot be split.
+    Where no setting keeps that much, or those that do save nothing, a user would run the full model: nothing saved,
+    nothing lost. None where the documents cannot be split, or where there is nothing to retain.
+
+    Args:
+        keeping: what must not fall below `level`: fidelity, or the retention of quality on informative tasks.
     """
+    if keeping == "retention" and not results[0].evaluation.informative:
+        return None
     coin_end = results[0].evaluation.coin_end
     if not {"calibration", "test"} <= coin_end.keys():
         return None
-    useful = [r.result for r in results if _useful(r.result.summaries["calibration"], fidelity)]
+    useful = [r.result for r in results if _useful(r.result.summaries["calibration"], level, keeping)]
     if not useful:
         return Picked("full", _full_model(coin_end["test"], results[0].evaluation.num_layers))
     best = max(
@@ -138,8 +148,9 @@ def pick(results: Sequence[StoredResult], fidelity: float = PICK_FIDELITY) -> Pi
     return Picked(best.setting, best.summaries["test"])
 
 
-def _useful(calibration: Summary, fidelity: float) -> bool:
-    return calibration.faithful >= fidelity and calibration.layers_saved > 0
+def _useful(calibration: Summary, level: float, keeping: Literal["fidelity", "retention"]) -> bool:
+    kept = calibration.faithful if keeping == "fidelity" else calibration.retention
+    return kept is not None and kept >= level and calibration.layers_saved > 0
 
 
 def _full_model(some: Summary, num_layers: int) -> Summary:

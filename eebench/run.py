@@ -88,10 +88,10 @@ def fitted_settings(specs: Sequence[PolicySpec], trace: Trace, progress: Progres
     calibration = trace.in_part("calibration")
     if calibration.any():
         return fit_all(settings, trace.select(calibration))
-    left_out = sorted({setting.name for setting in settings if setting.learns})
+    left_out = sorted({setting.name for setting in settings if setting.needs_fit})
     if left_out:
         (progress or Silent()).warn(f"{', '.join(left_out)} left out: no document here is one to learn from; run more.")
-    return [setting for setting in settings if not setting.learns]
+    return [setting for setting in settings if not setting.needs_fit]
 
 
 def with_references(specs: Sequence[PolicySpec]) -> list[PolicySpec]:

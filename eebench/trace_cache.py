@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever a trace means something else than before."""
 
 _TRACE_ROWS = ("target", "position", "length", "context", "key", "request")
 _TREE_ROWS = ("parent", "token", "position", "length", "context", "key", "request")
+_TRACE_LAYERS = ("target_logprob", "final_divergence")
 _TREE_LAYERS = ("known", "compared")
 _STATISTIC = "statistic:"
 
@@ -196,7 +197,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def _trace_table(trace: Trace) -> pa.Table:
     per_layer = {f"{_STATISTIC}{name}": values for name, values in trace.statistics.items()}
-    return _table(trace, _TRACE_ROWS, {**per_layer, "target_logprob": trace.target_logprob}, {})
+    per_layer |= {name: getattr(trace, name) for name in _TRACE_LAYERS}
+    return _table(trace, _TRACE_ROWS, per_layer, {})
 
 
 def _tree_table(tree: Tree) -> pa.Table:
@@ -244,7 +246,8 @@ def _read(path: Path) -> pa.Table:
 
 
 def _to_trace(table: pa.Table) -> Trace:
-    return Trace(target_logprob=_per_layer(table, "target_logprob"), **_shared(table, _TRACE_ROWS))
+    layers = {name: _per_layer(table, name) for name in _TRACE_LAYERS}
+    return Trace(**layers, **_shared(table, _TRACE_ROWS))
 
 
 def _to_tree(table: pa.Table) -> Tree:

@@ -46,6 +46,8 @@ class Trace:
     Attributes:
         statistics: what policies may look at, name -> [layers, positions].
         target_logprob: ln of the probability each layer gives to the target; no policy sees it. [layers, positions]
+        final_divergence: KL(p_L || p_k) in nats, how far each layer's distribution is from the final one; no policy
+            sees it. [layers, positions]
         target: id of the token to be predicted. [positions]
         position: t, the position in the answer, from 0. [positions]
         length: N, the longest length the answer may have. [positions]
@@ -56,6 +58,7 @@ class Trace:
 
     statistics: Mapping[str, NDArray[Any]]
     target_logprob: Floats
+    final_divergence: Floats
     target: Ints
     position: Ints
     length: Ints
@@ -142,6 +145,7 @@ class Trace:
             self,
             statistics={name: values[:, rows] for name, values in self.statistics.items()},
             target_logprob=self.target_logprob[:, rows],
+            final_divergence=self.final_divergence[:, rows],
             target=self.target[rows],
             position=self.position[rows],
             length=self.length[rows],
@@ -164,6 +168,7 @@ def concatenate(traces: Sequence[Trace]) -> Trace:
             name: np.concatenate([trace.statistics[name] for trace in traces], axis=1) for name in traces[0].statistics
         },
         target_logprob=np.concatenate([trace.target_logprob for trace in traces], axis=1),
+        final_divergence=np.concatenate([trace.final_divergence for trace in traces], axis=1),
         target=np.concatenate([trace.target for trace in traces]),
         position=np.concatenate([trace.position for trace in traces]),
         length=np.concatenate([trace.length for trace in traces]),

@@ -141,6 +141,7 @@ class _Readings:
     """What the pass gives: statistics per scored prefix, and the target's log-probability per position."""
 
     statistics: dict[str, NDArray[Any]]  # [layers, scored]
+    final_divergence: NDArray[np.float32]  # [layers, scored]
     target_logprob: NDArray[np.float32]  # [layers, positions]
 
 
@@ -154,6 +155,7 @@ def _read(reader: LayerReader, tree: PrefixTree, batch_size: int | None) -> _Rea
         name: np.empty((layers, len(tree.scored)), dtype=np.int32 if known.is_token else np.float32)
         for name, known in REGISTRY.items()
     }
+    final_divergence = np.empty((layers, len(tree.scored)), dtype=np.float32)
     target_logprob = np.empty((layers, len(targets)), dtype=np.float32)
     for input_ids, source, scored, rows, columns in _batches(tree, batch_size, reader.device):
         states = reader.states(input_ids, rows, columns, *source)
@@ -161,11 +163,12 @@ def _read(reader: LayerReader, tree: PrefixTree, batch_size: int | None) -> _Rea
             some = slice(start, start + READ_AT_ONCE)
             wanted = [(row, position) for row, s in enumerate(scored[some]) for position in positions_of[s]]
             lens_rows, of_positions = np.array(wanted).T
-            values, logprobs = _read_layers(reader, [state[some] for state in states], lens_rows, targets[of_positions])
-            for name, value in values.items():
+            read = _read_layers(reader, [state[some] for state in states], lens_rows, targets[of_positions])
+            for name, value in read.statistics.items():
                 statistics[name][:, scored[some]] = value
-            target_logprob[:, of_positions] = logprobs
-    return _Readings(statistics, target_logprob)
+            final_divergence[:, scored[some]] = read.final_divergence
+            target_logprob[:, of_positions] = read.target_logprob
+    return _Readings(statistics, final_divergence, target_logprob)
 
 
 def _batches(
@@ -189,33 +192,36 @@ def _batches(
 @torch.inference_mode()
 def _read_layers(
     reader: LayerReader, states: Sequence[Tensor], lens_rows: NDArray[np.int64], targets: NDArray[np.int64]
-) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
+) -> _Readings:
     """Read some positions at every layer.
 
     Args:
         states: per layer. [positions, hidden]
         lens_rows: for each target, which of the positions it follows. [targets]
 
-    Returns:
-        Statistics, name -> [layers, positions], and log-probabilities [layers, targets].
     """
     rows = torch.from_numpy(lens_rows).to(reader.device)
     ids = torch.from_numpy(targets).to(reader.device)
     values: dict[str, list[Tensor]] = {name: [] for name in REGISTRY}
-    logprobs = []
+    logprobs, divergences = [], []
+    final = reader.logits(states[-1]).softmax(dim=-1)
+    final_entropy = -(final.clamp(min=torch.finfo(final.dtype).tiny).log_().mul_(final)).sum(dim=-1)
     previous: Lens | None = None
     for state in states:
         logits = reader.logits(state)
-        target_logits = logits[rows, ids]  # before `Lens` turns the logits into probabilities
+        # Both before `Lens` turns the logits into probabilities.
+        expected = torch.einsum("pv,pv->p", final, logits)  # of the logits under the final distribution
+        target_logits = logits[rows, ids]
         lens = Lens(lambda logits=logits: logits, state, previous)  # type: ignore[misc]
         del logits
         for name, known in REGISTRY.items():
             values[name].append(_value(known, lens))
         logprobs.append(target_logits - lens.log_total[rows])
+        divergences.append((lens.log_total - expected - final_entropy).clamp_(min=0.0))
         lens.previous = None  # keep one layer back, not the whole way
         previous = lens
     stacked = {name: torch.stack(per_layer).cpu().numpy() for name, per_layer in values.items()}
-    return stacked, torch.stack(logprobs).cpu().numpy()
+    return _Readings(stacked, torch.stack(divergences).cpu().numpy(), torch.stack(logprobs).cpu().numpy())
 
 
 def _value(known: Statistic, lens: Lens) -> Tensor:
@@ -239,6 +245,7 @@ def _lay_out(documents: Sequence[EncodedDocument], tree: PrefixTree, read: _Read
     return Trace(
         statistics={name: values[:, scored] for name, values in read.statistics.items()},
         target_logprob=read.target_logprob,
+        final_divergence=read.final_divergence[:, scored],
         target=np.array([target for _scored, target in tree.positions], dtype=np.int32),
         position=np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
         length=np.repeat(np.array([longest[number] for number, _request in requests], dtype=np.int32), lengths),

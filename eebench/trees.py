@@ -134,9 +134,11 @@ class Tree:
     def along(self, walk: Walk) -> Trace:
         """The positions a setting stood on, as a trace; its targets are the tokens the setting emitted."""
         nodes = walk.nodes
+        unknown = np.broadcast_to(np.float32(np.nan), (self.num_layers, len(nodes)))
         return Trace(
             statistics={name: values[:, nodes] for name, values in self.statistics.items()},
-            target_logprob=np.broadcast_to(np.float32(np.nan), (self.num_layers, len(nodes))),  # there is no target
+            target_logprob=unknown,  # there is no target
+            final_divergence=unknown,  # heads are read as far as settings ask for them
             target=walk.tokens.astype(np.int32),
             position=self.position[nodes],
             length=self.length[nodes],

@@ -340,6 +340,7 @@ def one_position(logits: torch.Tensor, states: Any, t: int, prompt: Prompt) -> T
     return Trace(
         statistics={name: values.numpy() for name, values in statistics.items()},
         target_logprob=np.zeros((len(states), 1)),
+        final_divergence=np.zeros((len(states), 1)),
         target=nothing,
         position=nothing + t,
         length=nothing + prompt.max_new_tokens,

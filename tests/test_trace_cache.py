@@ -32,6 +32,7 @@ def a_trace(positions: int = POSITIONS) -> Trace:
             "state_cosine": cosine,
         },
         target_logprob=-rng.random(per_layer, dtype=np.float32),
+        final_divergence=rng.random(per_layer, dtype=np.float32),
         target=rng.integers(0, 50_000, positions),
         position=np.arange(positions),
         length=np.full(positions, 9),
@@ -49,7 +50,7 @@ def assert_same_bits(one: Trace, other: Trace) -> None:
 
     assert one.statistics.keys() == other.statistics.keys()
     assert all(same(values, other.statistics[name]) for name, values in one.statistics.items())
-    arrays = ("target_logprob", "target", "position", "length", "context", "key", "request")
+    arrays = ("target_logprob", "final_divergence", "target", "position", "length", "context", "key", "request")
     assert all(same(getattr(one, name), getattr(other, name)) for name in arrays)
     assert (one.requests, one.documents) == (other.requests, other.documents)
 

@@ -23,6 +23,7 @@ def random_trace(seed: int = 0, layers: int = 6, documents: int = 8, longest: in
     return Trace(
         statistics=_statistics(probs, rng),
         target_logprob=np.log(probs[:, :, 0]).astype(np.float32),
+        final_divergence=(probs[-1] * np.log(probs[-1] / probs)).sum(axis=-1).astype(np.float32),
         target=np.zeros(positions, dtype=np.int32),
         position=np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
         length=np.full(positions, longest, dtype=np.int32),

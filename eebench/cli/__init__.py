@@ -9,6 +9,7 @@ import click
 COMMANDS = {
     "run": "eebench.cli.run:run",
     "time": "eebench.cli.time:time",
+    "tune": "eebench.cli.tune:tune",
     "report": "eebench.cli.report:report",
     "policies": "eebench.cli.policies:policies",
     "models": "eebench.cli.models:models",
@@ -20,6 +21,7 @@ COMMANDS = {
 SHORT_HELP = {
     "run": "Trace models on tasks and measure exit policies on the traces.",
     "time": "Measure time, by decoding with blocks really skipped.",
+    "tune": "Train a model so that every layer can be stopped at.",
     "report": "Print the ranked leaderboard.",
     "policies": "List exit policies, or describe one.",
     "models": "List models, describe one, or pull one for offline use.",
