@@ -111,12 +111,13 @@ class ExitLoss:
         weights = [self.early_weight * weight / sum(weights) for weight in weights]
         cut = [state.detach().requires_grad_() for state in read]
         full = early = 0.0
-        for some in torch.arange(len(targets)).split(READ_AT_ONCE):
+        for some in torch.split(torch.arange(len(targets)), READ_AT_ONCE):
             at_final, at_layers = self._parts([state[some] for state in cut], targets[some], weights)
             share = len(some) / len(targets)
-            ((at_final + at_layers) * share).backward()
+            torch.autograd.backward((at_final + at_layers) * share)
             full, early = full + share * float(at_final.detach()), early + share * float(at_layers.detach())
-        carried = sum((state * leaf.grad).sum() for state, leaf in zip(read, cut, strict=True) if leaf.grad is not None)
+        grads = [leaf.grad for leaf in cut if leaf.grad is not None]  # all have one: each was read
+        carried = torch.stack([(state * grad).sum() for state, grad in zip(read, grads, strict=True)]).sum()
         total = carried - carried.detach() + full + early  # the value is the loss, the gradient is the states'
         return Losses(total, full, early / self.early_weight if self.early_weight else 0.0)
 

@@ -1,9 +1,9 @@
 """A grid of half layers: exits after a block's attention as well as after its MLP.
 
 The state between the two is the residual stream that the MLP's branch reads. Which of a block's parts is handed that
-stream differs by family, so it is found by trying: it is the first part whose input is the block's own input with a
-multiple of an earlier part's output added to it. Blocks that run attention and MLP side by side have no such state, and
-are refused.
+stream differs by family, so it is found by trying: it is the first part whose input is the block's own input plus a
+multiple of an earlier part's output, and from which the block's output is a multiple of a later part's output away.
+Blocks that run attention and MLP side by side, or norm the stream itself, have no such state, and are refused.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ def _halves(ran: list[_Run]) -> _Halves | None:
     for number, part in enumerate(parts):
         if part.part is None or part.input.shape != block.input.shape:
             continue
-        if any(_adds(block.input, earlier.output, part.input) for earlier in parts[:number]):
+        comes_from = any(_adds(block.input, earlier.output, part.input) for earlier in parts[:number])
+        if comes_from and any(_adds(part.input, later.output, block.output) for later in parts[number:]):
             before = sum(_matrix_weights(earlier.part) for earlier in parts[:number])
             after = sum(_matrix_weights(later.part) for later in parts[number:])
             return _Halves(part.part, before / (before + after))

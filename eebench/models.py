@@ -185,6 +185,7 @@ class LoadOptions:
         quantize: `4bit` or `8bit`, by bitsandbytes.
         trust_remote_code: run code that comes with the model.
         allow_pickle: read pickled weights where there are no safetensors.
+        half_layers: read it after each block's attention as well.
     """
 
     dtype: str | None = None
@@ -194,6 +195,7 @@ class LoadOptions:
     quantize: str | None = None
     trust_remote_code: bool = False
     allow_pickle: bool = False
+    half_layers: bool = False
 
 
 def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:

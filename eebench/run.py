@@ -182,6 +182,12 @@ def plan(
         choose_device(options.device)
     loaded = load_tasks(tasks, task_options)
     kv = kv or KvOptions()
+    decoded = next((task for task in loaded if task.generates), None)
+    if options.half_layers and decoded is not None:
+        raise EEBenchError(
+            f"task '{decoded.name}' is a generation task, and half layers are read where likelihoods are scored only: "
+            f"leave --half-layers out, or take other tasks."
+        )
     given = next((task for task in loaded if not task.generates), None)
     if given is not None and (kv.execute or tuple(kv.modes) != ("full",)):
         raise EEBenchError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from eebench.execution import Executor
     from eebench.models import LoadedModel, LoadOptions
     from eebench.tree_runner import TreeRunner
+
+HALF_LAYERS = "by half layers"
+"""What is added to the name of a model that is read after each block's attention as well."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,17 @@ def load_subject(name: str, options: LoadOptions | None = None, progress: Progre
 
     with (progress or Silent()).stage(f"Loading {name}"):
         loaded = load_model(name, options)
+        encoder = Encoder(loaded.model, loaded.tokenizer)
+        if options and options.half_layers:
+            return _by_half_layers(loaded, encoder)
         reader = LayerReader(loaded.model)
-        return Subject(
-            loaded, reader, Encoder(loaded.model, loaded.tokenizer), cost_model(loaded.model, list(reader.blocks))
-        )
+        return Subject(loaded, reader, encoder, cost_model(loaded.model, list(reader.blocks)))
+
+
+def _by_half_layers(loaded: LoadedModel, encoder: Encoder) -> Subject:
+    """The model read on the finer grid: to whoever compares results, another model."""
+    from eebench.half_layers import HalfLayerReader
+
+    reader = HalfLayerReader(loaded.model)
+    apart = replace(loaded, name=f"{loaded.name} {HALF_LAYERS}", model_id=f"{loaded.model_id} {HALF_LAYERS}")
+    return Subject(apart, reader, encoder, reader.half_costs(cost_model(loaded.model, list(reader.blocks))))

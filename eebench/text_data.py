@@ -77,7 +77,7 @@ def _text_field(source: str, rows: Any, field: str | None) -> str:
     if field or len(known) != 1:
         there = ", ".join(known) or "none"
         raise EEBenchError(f"{source} has no field {field or 'that is known to hold its text'}: --field, of {there}.")
-    return known[0]
+    return str(known[0])
 
 
 TEXT_DTYPES = ("string", "large_string")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from eebench.blocks import LayerReader
 from eebench.errors import EEBenchError
@@ -75,11 +76,12 @@ def tune(
         EEBenchError: the model or the data cannot be had, the folder holds something else, or it cannot be written.
     """
     progress = progress or Silent()
-    _claim(output, recipe, fresh)
+    _refuse_another(output, recipe, fresh)
     loaded = load_model(recipe.model, options)
     if loaded.model.config.is_encoder_decoder:
         raise EEBenchError(f"{recipe.model} is an encoder-decoder model: tuning is for decoder-only ones.")
     blocks = blocks_of(loaded.tokenizer, read_texts(recipe.data, recipe.field, recipe.split), recipe.length, 16)
+    _claim(output, recipe, fresh)
     model = _trainable(loaded, recipe)
     reader = LayerReader(loaded.model)
     loss = ExitLoss(reader, recipe.objective, recipe.early_weight, layer_weights(recipe.weighting, reader.num_layers))
@@ -99,37 +101,53 @@ def tune(
             train_dataset=[{"input_ids": torch.from_numpy(block)} for block in blocks.train],
             callbacks=[_Reporting(advance, progress, curve, measure_every, recipe.steps)],
         )
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    _save(model, loaded, recipe, blocks, output)
+        trainer.remove_callback(PrinterCallback)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # peft and accelerate have advice, none of it for whoever tunes here
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            _save(model, loaded, recipe, blocks, output)
     return Tuned(output, curve.points[0], curve.points[-1])
 
 
 # --- the folder --------------------------------------------------------------------------------------------------
 
 
-def _claim(output: Path, recipe: Recipe, fresh: bool) -> None:
-    """Make the folder this recipe's, or refuse where it is another's."""
-    checkpoints = output / "checkpoints"
+def _refuse_another(output: Path, recipe: Recipe, fresh: bool) -> None:
+    """Refuse a folder that holds another training, or something else."""
+    known = output / "checkpoints" / "recipe.json"
+    if fresh:
+        return
     try:
-        if fresh and checkpoints.exists():
-            shutil.rmtree(checkpoints)
-        known = checkpoints / "recipe.json"
-        wanted = json.loads(json.dumps(asdict(recipe)))
         if known.is_file():
-            found = json.loads(known.read_text(encoding="utf-8"))
+            found, wanted = json.loads(known.read_text(encoding="utf-8")), _plain(recipe)
             if differing := [name for name in wanted if found.get(name) != wanted[name]]:
                 raise EEBenchError(
                     f"{output} holds a training with another {', '.join(differing)}: give the same options to go on "
                     f"with it, another --output, or --fresh to begin anew."
                 )
-        elif output.exists() and any(output.iterdir()) and not fresh:
+        elif output.exists() and any(output.iterdir()):
             raise EEBenchError(f"{output} is not empty: give another --output, or --fresh to write over it.")
+    except OSError as error:
+        raise EEBenchError(f"{output} cannot be read ({error.strerror or error}): give another --output.") from error
+    except ValueError:
+        raise EEBenchError(f"{known} is damaged: begin anew with --fresh.") from None
+
+
+def _claim(output: Path, recipe: Recipe, fresh: bool) -> None:
+    """Make the folder this recipe's."""
+    checkpoints = output / "checkpoints"
+    try:
+        if fresh and checkpoints.exists():
+            shutil.rmtree(checkpoints)
         checkpoints.mkdir(parents=True, exist_ok=True)
-        write_whole(known, json.dumps(wanted, indent=2).encode())
+        write_whole(checkpoints / "recipe.json", json.dumps(_plain(recipe), indent=2).encode())
     except OSError as error:
         raise EEBenchError(f"{output} cannot be written ({error.strerror or error}): give another --output.") from error
-    except ValueError:
-        raise EEBenchError(f"{checkpoints / 'recipe.json'} is damaged: begin anew with --fresh.") from None
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    return plain
 
 
 def _last_checkpoint(output: Path) -> Path | None:
@@ -176,7 +194,9 @@ def _trainable(loaded: LoadedModel, recipe: Recipe) -> Any:
     torch.manual_seed(recipe.seed)
     config = LoraConfig(r=recipe.rank, lora_alpha=2 * recipe.rank, target_modules="all-linear")
     try:
-        model = get_peft_model(loaded.model, config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = get_peft_model(loaded.model, config)
     except ValueError as error:
         raise EEBenchError(
             f"{recipe.model} has no linear layers that peft can adapt ({str(error)[:120]}): train all weights with "

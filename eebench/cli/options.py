@@ -94,6 +94,12 @@ LOAD_OPTIONS = (
 )
 
 
+def half_layers_option(command: Command) -> Command:
+    """`--half-layers`."""
+    text = "Likelihood tasks: exits after each block's attention as well as after its MLP."
+    return click.option("--half-layers", is_flag=True, help=text)(command)
+
+
 def load_options(command: Command) -> Command:
     """The fields of `eebench.models.LoadOptions` as options."""
     for option in reversed(LOAD_OPTIONS):

@@ -10,6 +10,7 @@ import click
 from eebench.cli.options import (
     comma_separated,
     db_option,
+    half_layers_option,
     kv_modes,
     load_options,
     models_option,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 )
 @prompt_options
 @load_options
+@half_layers_option
 @click.option("--batch-size", default="auto", show_default=True, metavar="N|auto", help="Sequences per forward pass.")
 @click.option("--execute", is_flag=True, help="Generation: decode by really skipping blocks, a setting at a time.")
 @click.option(

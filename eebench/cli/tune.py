@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ def _default(name: str) -> Any:
     return Recipe.__dataclass_fields__[name].default
 
 
-def _number(flag: str, name: str, kind: click.ParamType, text: str) -> Any:
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _number(flag: str, name: str, kind: Any, text: str) -> Decorator:
     return click.option(flag, name, type=kind, default=_default(name), show_default=True, help=text)
 
 
-def _choice(flag: str, name: str, of: tuple[str, ...], text: str) -> Any:
+def _choice(flag: str, name: str, of: tuple[str, ...], text: str) -> Decorator:
     return click.option(flag, name, type=click.Choice(of), default=_default(name), show_default=True, help=text)
 
 

@@ -1,8 +1,8 @@
 """The paper's claims against what is measured: supported, not supported, or undecided, by a stated test.
 
 Every test is the same: a difference that the claim says is positive, with its paired-bootstrap interval over documents.
-The claim is supported where the interval lies above 0, not supported where it lies below, and undecided where it holds 0.
-Two claims say that something does not happen: there a margin is stated, and the interval is held against it.
+The claim is supported where the interval lies above 0, not supported where it lies below, undecided where it holds 0.
+Where a claim says that something does not happen, the difference is held against a margin that is stated.
 """
 
 from __future__ import annotations

@@ -81,12 +81,11 @@ def classes_of(texts: Sequence[Sequence[str]]) -> TokenClasses:
         texts: per text the surfaces of its tokens, as `Surfaces` gives them.
 
     Returns:
-        The classes of all tokens, text by text.
+        The classes of all tokens, text by text; there must be one.
     """
     classed = [_classes_of_text(surfaces) for surfaces in texts if surfaces]
-    if not classed:
-        return TokenClasses(*(np.zeros(0, dtype=np.int8) for _ in range(2)), *(np.zeros(0, np.int16) for _ in range(2)))
-    return TokenClasses(*(np.concatenate(columns) for columns in zip(*classed, strict=True)))
+    part, kind, piece, pieces = ([*column] for column in zip(*classed, strict=True))
+    return TokenClasses(*map(np.concatenate, (part, kind)), *map(np.concatenate, (piece, pieces)))
 
 
 Columns = tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.int16], NDArray[np.int16]]

@@ -1,0 +1,193 @@
+"""`eebench tune`: it lowers its loss, goes on where it stopped, and makes a model like any other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from safetensors.torch import load_file
+
+from eebench.cli import main
+from eebench.errors import EEBenchError
+from eebench.models import load_model
+from eebench.recipe import Recipe
+from eebench.text_data import blocks_of, read_texts
+from eebench.tuning import tune
+from tests.small_models import ENCODER_DECODERS, save_small_model, small_tokenizer
+
+SENTENCES = ("The ferry leaves at seven.", "Nobody has seen the ferry.", "We saw the boats at seven.")
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.jsonl"
+    rows = [json.dumps({"text": " ".join(SENTENCES[(i + j) % 3] for j in range(4))}) for i in range(40)]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return save_small_model(tmp_path / "base")
+
+
+def a_recipe(base: Path, text: Path, **changes: Any) -> Recipe:
+    recipe = Recipe(str(base), (str(text),), rank=4, steps=8, batch=2, length=32, warmup=2, layers=3, positions=40)
+    return replace(recipe, learning_rate=5e-3, precision="float32", **changes)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_layers_come_to_say_what_the_last_one_says(base: Path, text: Path, tmp_path: Path, method: Any) -> None:
+    recipe = a_recipe(base, text, method=method, steps=40)
+    tuned = tune(recipe, tmp_path / "out", measure_every=20)
+    assert tuned.last.step == 40
+    assert sum(tuned.last.agreement[:-1]) > sum(tuned.first.agreement[:-1]) + 0.5
+    assert tuned.last.full_loss < tuned.first.full_loss
+    curve = json.loads((tmp_path / "out" / "curve.json").read_text())
+    assert [point["step"] for point in curve["held_out"]] == [0, 20, 40]
+    assert curve["trained"][-1]["early_loss"] < curve["trained"][0]["early_loss"]
+
+
+def test_an_adapter_is_a_model_like_any_other(base: Path, text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    tune(a_recipe(base, text), out)
+    recipe = json.loads((out / "recipe.json").read_text())
+    assert recipe["steps"] == 8
+    assert recipe["data"] == ["text.jsonl"]
+    assert len(recipe["data_sha256"]) == 64
+    ids = torch.arange(2, 20).view(1, -1)
+    with torch.inference_mode():
+        tuned, plain = (load_model(name).model(input_ids=ids).logits for name in (f"{base}+{out}", str(base)))
+    assert not torch.allclose(tuned, plain, atol=1e-3)
+    assert all(weight.dtype == torch.bfloat16 for weight in load_file(out / "adapter_model.safetensors").values())
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_stopped_and_gone_on_is_the_same_as_never_stopped(
+    base: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = a_recipe(base, text)
+    tune(recipe, tmp_path / "straight", save_every=3, measure_every=2)
+
+    from eebench.tuning import _Reporting
+
+    on_step_end = _Reporting.on_step_end
+
+    def stop_at_5(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        on_step_end(self, args, state, control, **kwargs)
+        if state.global_step == 5:
+            raise Stopped
+
+    monkeypatch.setattr(_Reporting, "on_step_end", stop_at_5)
+    with pytest.raises(Stopped):
+        tune(recipe, tmp_path / "halted", save_every=3, measure_every=2)
+    monkeypatch.setattr(_Reporting, "on_step_end", on_step_end)
+    assert not (tmp_path / "halted" / "adapter_config.json").exists()  # nothing that looks finished
+    tune(recipe, tmp_path / "halted", save_every=3, measure_every=2)
+
+    one, other = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("straight", "halted"))
+    for name, weight in one.items():
+        torch.testing.assert_close(other[name], weight, rtol=0, atol=0)
+    curves = [json.loads((tmp_path / name / "curve.json").read_text()) for name in ("straight", "halted")]
+    assert curves[0] == curves[1]
+
+
+class TestRefused:
+    def test_another_recipe_in_the_same_folder(self, base: Path, text: Path, tmp_path: Path) -> None:
+        tune(a_recipe(base, text, steps=2), tmp_path / "out")
+        with pytest.raises(EEBenchError, match="holds a training with another steps"):
+            tune(a_recipe(base, text, steps=3), tmp_path / "out")
+        tune(a_recipe(base, text, steps=3), tmp_path / "out", fresh=True)
+
+    def test_a_folder_with_something_else_in_it(self, base: Path, text: Path, tmp_path: Path) -> None:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "thesis.tex").write_text("mine")
+        with pytest.raises(EEBenchError, match="is not empty"):
+            tune(a_recipe(base, text), tmp_path / "out")
+
+    def test_an_encoder_decoder(self, text: Path, tmp_path: Path) -> None:
+        folder = save_small_model(tmp_path / "t5", next(iter(ENCODER_DECODERS)))
+        with pytest.raises(EEBenchError, match="is an encoder-decoder model"):
+            tune(a_recipe(folder, text), tmp_path / "out")
+
+    def test_too_little_text(self, tmp_path: Path) -> None:
+        with pytest.raises(EEBenchError, match="there are 11 tokens of text"):
+            blocks_of(small_tokenizer(), ["0123456789"], 32, 4)
+
+
+class TestText:
+    @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt", "a.parquet"])
+    def test_files(self, name: str, tmp_path: Path) -> None:
+        import pandas as pd
+
+        path = tmp_path / name
+        frame = pd.DataFrame({"number": [1, 2], "text": ["One ferry.", "Two boats."]})
+        if name.endswith("jsonl"):
+            frame.to_json(path, orient="records", lines=True)
+        elif name.endswith("csv"):
+            frame.to_csv(path, index=False)
+        elif name.endswith("parquet"):
+            frame.to_parquet(path)
+        else:
+            path.write_text("One ferry.\n\nTwo boats.")
+        wanted = ["One ferry.\n\nTwo boats."] if name.endswith("txt") else ["One ferry.", "Two boats."]
+        assert read_texts([str(path)]) == wanted
+
+    def test_a_field_that_is_not_there(self, text: Path) -> None:
+        with pytest.raises(EEBenchError, match="has no field prose: --field, of text"):
+            read_texts([str(text)], field="prose")
+
+    def test_what_is_no_data(self, tmp_path: Path) -> None:
+        with pytest.raises(EEBenchError, match="there is no file"):
+            read_texts([str(tmp_path / "nowhere.jsonl")])
+        (tmp_path / "a.docx").write_text("x")
+        with pytest.raises(EEBenchError, match="no kind of file"):
+            read_texts([str(tmp_path / "a.docx")])
+        (tmp_path / "broken.jsonl").write_text('{"text": "a"\n{{{')
+        with pytest.raises(EEBenchError, match="could not be read"):
+            read_texts([str(tmp_path / "broken.jsonl")])
+
+    def test_held_out_blocks_are_not_trained_on(self) -> None:
+        blocks = blocks_of(small_tokenizer(), [f"text number {i}" for i in range(400)], 16, 8)
+        train = {block.tobytes() for block in blocks.train}
+        assert len(blocks.held_out) == 8
+        assert not any(block.tobytes() in train for block in blocks.held_out)
+        assert blocks.digest == blocks_of(small_tokenizer(), [f"text number {i}" for i in range(400)], 16, 4).digest
+
+
+def eebench(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+class TestCommand:
+    def test_says_what_it_did_and_how_to_measure_it(self, base: Path, text: Path, tmp_path: Path) -> None:
+        small = ("--rank", "2", "--batch-size", "2", "--length", "32", "--positions", "20", "--layers", "2")
+        answer = eebench("tune", str(base), "--data", str(text), "-o", str(tmp_path / "out"), "--steps", "3", *small)
+        assert answer.exit_code == 0, answer.output
+        assert "loss of the full model" in answer.stdout
+        assert f"eebench run -m {base},{base}+{tmp_path / 'out'}" in answer.stdout
+        assert "{'loss'" not in answer.output
+
+    def test_wrong_input_is_one_sentence(self, base: Path, text: Path, tmp_path: Path) -> None:
+        for arguments in (
+            ("tune", "no-such-model", "--data", str(text), "-o", str(tmp_path / "out")),
+            ("tune", str(base), "--data", str(tmp_path / "nothing.txt"), "-o", str(tmp_path / "out2")),
+            ("tune", str(base), "--data", str(text), "-o", str(text)),
+        ):
+            answer = eebench(*arguments)
+            assert answer.exit_code == 2, answer.output
+            assert isinstance(answer.exception, SystemExit)
+            assert answer.stderr.count("Error: ") == 1
+
+
+def test_it_makes_no_folder_where_the_model_is_unknown(text: Path, tmp_path: Path) -> None:
+    eebench("tune", "no-such-model", "--data", str(text), "-o", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
