@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup weights lint types unit families benchmarks tasks clean
+.PHONY: demo test setup weights lint types unit families benchmarks tasks studies joint clean
 
+# SmolLM2 as it comes, and trained for early exit by an adapter that comes with EEBench.
 demo: setup weights
-	$(BIN)/eebench run
+	$(BIN)/eebench run -m smollm2-135m,smollm2-135m-joint
 	$(BIN)/eebench report
 
 test: setup weights lint types unit
@@ -39,6 +40,18 @@ families: setup
 
 benchmarks: setup weights
 	$(BIN)/python -m benchmarks.trace_once
+
+# What lies in docs/studies, from scratch.
+studies: setup weights
+	$(BIN)/eebench models pull gemma3-270m
+	$(BIN)/eebench study smollm2-135m --against smollm2-135m-joint -o docs/studies/smollm2-135m
+	$(BIN)/eebench study gemma3-270m -o docs/studies/gemma3-270m
+
+# The adapter smollm2-135m-joint, from scratch: DATASETS is a folder in the hub's layout that holds WikiText-2.
+joint: setup weights
+	$(BIN)/python docs/studies/wikitext_pages.py $(DATASETS) build/wikitext-pages.jsonl
+	$(BIN)/eebench tune smollm2-135m --data build/wikitext-pages.jsonl -o build/smollm2-135m-joint --rank 18 --steps 500 \
+		--learning-rate 1e-3 --layer-weights uniform --layers 8
 
 tasks: setup
 	$(BIN)/python -m eebench.tasks.generate

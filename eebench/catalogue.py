@@ -37,7 +37,10 @@ class Checked(BaseModel):
 
 
 class CatalogueEntry(BaseModel):
-    """A model EEBench knows by a short name; `layers`, `hidden` and `vocab` are L, d and V."""
+    """A model EEBench knows by a short name; `layers`, `hidden` and `vocab` are L, d and V.
+
+    `adapter_on` is the alias of the model that an adapter of EEBench's own is put on, which lies in `adapters/`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,6 +54,7 @@ class CatalogueEntry(BaseModel):
     gated: bool
     wheel: Wheel | None = None
     checked: Checked | None = None
+    adapter_on: str | None = None
 
 
 @cache
@@ -61,6 +65,11 @@ def catalogue() -> dict[str, CatalogueEntry]:
         EEBenchError: the file does not fit the schema.
     """
     return read_catalogue(Path(__file__).with_name("catalogue.toml"))
+
+
+def adapter_folder(alias: str) -> Path:
+    """Where the adapter of a catalogue model lies that is one of EEBench's own on another."""
+    return Path(__file__).with_name("adapters") / alias
 
 
 def read_catalogue(path: Path) -> dict[str, CatalogueEntry]:

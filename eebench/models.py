@@ -13,7 +13,7 @@ from textwrap import shorten
 from typing import Any
 
 from eebench.cache import local_copy
-from eebench.catalogue import catalogue
+from eebench.catalogue import adapter_folder, catalogue
 from eebench.content_hash import content_hash
 from eebench.errors import EEBenchError, unknown
 from eebench.hub import go_offline, reachable
@@ -95,6 +95,9 @@ def resolve(name: str, *, allow_pickle: bool = False) -> ModelSource:
 
 def _resolve_alias(name: str, alias: str, revision: str | None) -> ModelSource:
     entry = catalogue()[alias]
+    if entry.adapter_on:
+        base = _resolve_alias(name, entry.adapter_on, revision)
+        return replace(base, model_id=f"{base.model_id}+{alias}", adapter=adapter_folder(alias))
     copy = local_copy(alias) if revision is None else None
     if copy and entry.wheel:  # what is measured is not the hub's weights to the last bit, and says so
         return ModelSource(name, f"{entry.id} ({entry.wheel.quantisation})", copy)

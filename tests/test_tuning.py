@@ -175,6 +175,7 @@ class TestCommand:
         assert "loss of the full model" in answer.stdout
         assert f"eebench run -m {base},{base}+{tmp_path / 'out'}" in answer.stdout
         assert "{'loss'" not in answer.output
+        assert (tmp_path / "out" / "curve.svg").read_text().startswith("<svg")
 
     def test_wrong_input_is_one_sentence(self, base: Path, text: Path, tmp_path: Path) -> None:
         for arguments in (

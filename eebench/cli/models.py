@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eebench.cache import local_copy
-from eebench.catalogue import CatalogueEntry, catalogue
+from eebench.catalogue import CatalogueEntry, adapter_folder, catalogue
 from eebench.cli.options import load_options
 from eebench.errors import unknown
 
@@ -43,6 +43,8 @@ def _narrow() -> Table:
 
 
 def _how_to_get(name: str, entry: CatalogueEntry) -> str:
+    if entry.adapter_on:
+        return f"on {entry.adapter_on}"
     return "pulled" if local_copy(name) else "to pull" if entry.wheel else "gated" if entry.gated else ""
 
 
@@ -62,6 +64,8 @@ def show(name: str) -> None:
         "vocabulary (V)": entry.vocab,
         "licence": entry.licence + (", gated: the hub asks for an agreement first" if entry.gated else ""),
     }
+    if entry.adapter_on:
+        facts["adapter on"] = f"{entry.adapter_on}; its recipe lies in {adapter_folder(name)}"
     if entry.checked:
         facts["checked"] = (
             f"read exactly with transformers {entry.checked.transformers}, error {entry.checked.self_check_error:.0e}, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,10 @@ def tune(
     except KeyboardInterrupt:
         progress.warn("stopped; the same command goes on from the last checkpoint.")
         raise SystemExit(130) from None
+    if find_spec("altair") and find_spec("vl_convert"):
+        from eebench.study.training import draw_curve
+
+        draw_curve(tuned.folder)
     name = f"{model}+{tuned.folder}" if recipe.method == "lora" else str(tuned.folder)
     first, last = tuned.first, tuned.last
     click.echo(f"{name}: on held-out text, before and after {recipe.steps} steps")

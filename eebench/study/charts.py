@@ -112,7 +112,7 @@ def reliability(found: Reliability, num_layers: int) -> Chart:
         .mark_line(strokeDash=[4, 4], color="#888")
         .encode(x="at:Q", y="at:Q")
     )
-    errors = pd.DataFrame({"layer": np.arange(1, num_layers + 1), "ece": found.ece})
+    errors = pd.DataFrame({"layer": np.arange(1, num_layers), "ece": found.ece[:-1]})  # the last is the final one
     bars = (
         alt.Chart(errors)
         .mark_bar(color=PALETTE[0])
@@ -198,7 +198,7 @@ def _lines(
     names = list(dict.fromkeys(frame[color.partition(":")[0]]))
     axis = alt.Axis(format=".0%") if percent else alt.Axis()
     encoded = {
-        "x": alt.X("layer:Q", title="layer"),
+        "x": alt.X("layer:Q", title="layer", scale=alt.Scale(domain=[0, int(frame["layer"].max())], nice=False)),
         "y": alt.Y(y, title=title, axis=axis),
         "color": alt.Color(color, title=None, sort=names, scale=_colours(names), legend=alt.Legend(labelLimit=300)),
     }

@@ -172,7 +172,8 @@ def savings_at(material: Material) -> pd.DataFrame:
     mean = table.groupby(["policy", "keeping", "level"], as_index=False).mean()
     oracle = mean[mean["policy"] == "oracle"].set_index(["keeping", "level"])["layers_saved"]
     at = pd.MultiIndex.from_frame(mean[["keeping", "level"]])
-    mean["of_oracle"] = mean["layers_saved"].to_numpy() / oracle.reindex(at).to_numpy()
+    with np.errstate(invalid="ignore", divide="ignore"):  # where the oracle saves nothing there is no share of it
+        mean["of_oracle"] = mean["layers_saved"].to_numpy() / oracle.reindex(at).to_numpy()
     return mean
 
 

@@ -137,7 +137,8 @@ def _class(column: Column) -> str:
 
 # --- terminal ----------------------------------------------------------------------------------------------------
 
-MOST_ROWS = 40
+MOST_ROWS = 16
+"""Rows of a table that the terminal shows; the files have them all."""
 
 
 def show(report: Report, console: Console) -> None:

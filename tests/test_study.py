@@ -1,0 +1,273 @@
+"""`eebench study`: every figure against a slow, obvious computation, and the report as a user gets it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from eebench.bootstrap import Estimate
+from eebench.cli import main
+from eebench.cost import CostModel
+from eebench.results import Evaluation
+from eebench.spec import parse_policies, settings_for
+from eebench.study.capability import capability, dealt_out, eas
+from eebench.study.locating import best_located, locate, location_row, reliability
+from eebench.study.material import Material, TaskMaterial
+from eebench.study.subwords import exits_by_class, frequency_quarters, starts_after_continuations
+from eebench.study.verdict import Claim, Studied, claims_against, claims_of
+from eebench.study.words import PARTS
+from tests.records import evaluation
+from tests.small_models import save_small_model
+from tests.traces import random_trace
+
+LAYERS = 6
+
+
+class Letters:
+    """Surfaces by id: a word start, a continuation, a comma, and two words."""
+
+    def __getitem__(self, token: int) -> str:
+        return (" boat", "house", ",", " the", " 7")[token]
+
+
+def a_material(model: str = "mine", seed: int = 0, documents: int = 60) -> Material:
+    rng = np.random.default_rng(seed)
+    tasks = []
+    for number in range(2):
+        trace = random_trace(seed + number, layers=LAYERS, documents=documents, longest=9)
+        trace = replace(trace, target=rng.integers(0, 5, trace.num_positions).astype(np.int32))
+        tasks.append(TaskMaterial(an_evaluation(f"task-{number}", documents), trace, ()))
+    cost = CostModel((10.0,) * LAYERS, (0.0,) * LAYERS, (0,) * LAYERS, 40.0)
+    return Material(model, model, cost, tasks, Letters())  # type: ignore[arg-type]
+
+
+def an_evaluation(task: str, documents: int) -> Evaluation:
+    return replace(evaluation(), task=task, n_docs=documents, metric="acc")
+
+
+class TestCapability:
+    def setup_method(self) -> None:
+        self.material = a_material()
+        self.found = capability(self.material)
+
+    def test_bounds_are_the_first_layer_and_the_first_for_good(self) -> None:
+        top1 = self.material.trace.statistics["top1"]
+        for position in range(self.material.trace.num_positions):
+            column = [int(token) for token in top1[:, position]]
+            first = next(k for k in range(1, LAYERS + 1) if column[k - 1] == column[-1])
+            stable = next(k for k in range(1, LAYERS + 1) if set(column[k - 1 :]) == {column[-1]})
+            assert self.material.oracle[position] == first
+            assert self.material.stable[position] == stable
+
+    def test_savings_are_means_over_positions(self) -> None:
+        oracle = self.material.oracle
+        assert self.found.oracle.value == pytest.approx(1 - oracle.mean() / LAYERS)
+        assert self.found.oracle.low < self.found.oracle.value < self.found.oracle.high
+        assert self.found.stable.value <= self.found.oracle.value
+        assert self.found.layers["oracle"].sum() == pytest.approx(1)
+
+    def test_compute_with_and_without_the_head(self) -> None:
+        oracle = self.material.oracle.astype(float)
+        blocks, full = 10 * oracle.sum(), 10 * LAYERS * len(oracle)
+        heads = 40 * len(oracle)
+        assert self.found.compute_without_head.value == pytest.approx(1 - blocks / full)
+        assert self.found.compute_with_head.value == pytest.approx(1 - (blocks + heads) / (full + heads))
+
+    def test_columns_are_means_of_the_trace(self) -> None:
+        layers, trace = self.found.layers, self.material.trace
+        np.testing.assert_allclose(layers["agreement"], (trace.statistics["top1"] == trace.final_top1).mean(axis=1))
+        np.testing.assert_allclose(layers["final_divergence"], trace.final_divergence.mean(axis=1), rtol=1e-5)
+        assert layers["final_divergence"].iloc[-1] == pytest.approx(0, abs=1e-5)
+        np.testing.assert_allclose(layers["target_logprob"], trace.target_logprob.mean(axis=1), rtol=1e-5)
+
+    def test_predictions_that_are_dealt_out_stay_in_their_task(self) -> None:
+        first = dealt_out(self.material)
+        assert ((first >= 1) & (first <= LAYERS)).all()
+        assert self.found.by_chance.value == pytest.approx(1 - first.mean() / LAYERS)
+
+    def test_eas(self) -> None:
+        agreement = np.array([0.25, 0.64, 1.0])
+        assert eas(agreement) == pytest.approx(((0.25 * 2 / 3) ** 0.5 + (0.64 / 3) ** 0.5) / 2)
+        assert eas(np.zeros(4)) == 0
+
+
+class TestLocating:
+    def test_early_is_wrong_and_shares_add_up(self) -> None:
+        material = a_material()
+        (setting,) = settings_for(parse_policies(["confidence:threshold=0.6"]), LAYERS)
+        located = locate(setting, material)
+        assert not located.right[located.off < 0].any()
+        assert located.right[located.off == 0].all()
+        row: dict[str, Any] = location_row(located, material)
+        assert row["early"] + row["exact"] + row["late"] == pytest.approx(1)
+        assert row["exact"] <= row["within_1"] <= row["within_2"] <= 1
+        confusion = located.confusion(LAYERS)
+        assert confusion.sum() == material.trace.num_positions
+        assert np.trace(confusion) == (located.off == 0).sum()
+
+    def test_the_best_setting_is_chosen_on_calibration_documents(self) -> None:
+        material = a_material()
+        settings = settings_for(parse_policies(["static"]), LAYERS)
+        trace = material.trace
+        calibration = trace.in_part("calibration")[trace.document]
+        near = [(np.abs(k - material.oracle[calibration]) <= 1).mean() for k in range(1, LAYERS + 1)]
+        assert best_located(settings, material).setting == f"static:layer={int(np.argmax(near)) + 1}"
+
+    def test_calibration_error_by_hand(self) -> None:
+        material = a_material()
+        found = reliability(material)
+        confidence, agrees = material.trace.statistics["max_prob"][2], material.trace.agrees[2]
+        error = 0.0
+        for b in range(15):
+            some = (confidence >= b / 15) & ((confidence < (b + 1) / 15) | (b == 14))
+            if some.any():
+                error += some.mean() * abs(agrees[some].mean() - confidence[some].mean())
+        assert found.ece[2] == pytest.approx(error, abs=1e-6)
+        assert found.curve.groupby("layer")["share"].sum().to_numpy() == pytest.approx(np.ones(LAYERS))
+
+
+class TestSubwords:
+    def test_means_by_class(self) -> None:
+        material = a_material()
+        table = exits_by_class(material, {"always-3": np.full(material.trace.num_positions, 3)})
+        whole = material.trace.num_positions
+        for by in ("part of word", "kind of token", "frequency of the token", "position in the text"):
+            assert table[table["by"] == by]["positions"].sum() == whole
+        starts = table[table["class"] == "start"].iloc[0]
+        assert starts["oracle"] == pytest.approx(material.oracle[material.classes.part == 0].mean())
+        assert starts["oracle_low"] < starts["oracle"] < starts["oracle_high"]
+        assert (table["always-3"] == 3).all()
+
+    def test_the_difference_is_that_of_the_means(self) -> None:
+        material = a_material()
+        part = material.classes.part
+        starts, inside = (material.oracle[part == PARTS.index(name)].mean() for name in ("start", "continuation"))
+        assert starts_after_continuations(material)[0] == pytest.approx(starts - inside)
+
+    def test_quarters_keep_ties_together(self) -> None:
+        target = np.array([1] * 10 + [2] * 5 + [3, 4, 5, 6, 7])
+        quarter = frequency_quarters(target)
+        assert all(len(set(quarter[target == token])) == 1 for token in set(target))
+        assert quarter[0] > quarter[-1]
+
+
+class TestVerdict:
+    def test_a_finding_is_where_its_interval_lies(self) -> None:
+        def finding(low: float, high: float) -> str:
+            return Claim("", "", "", Estimate((low + high) / 2, low, high), "").finding
+
+        assert finding(0.1, 0.2) == "supported"
+        assert finding(-0.2, -0.1) == "not supported"
+        assert finding(-0.1, 0.2) == "undecided"
+        assert finding(float("nan"), float("nan")) == "undecided"
+
+    def test_a_model_against_itself_differs_by_nothing(self) -> None:
+        one, other = studied(a_material("one")), studied(a_material("other"))
+        claims = claims_against(one, other)
+        assert len(claims) >= 3
+        for claim in claims:
+            if "hurt" in claim.claim:
+                assert claim.finding == "supported"  # no worse than the margin
+            else:
+                assert claim.difference == Estimate(0, 0, 0)
+                assert claim.finding == "undecided"
+
+    def test_agreement_that_was_raised_is_found(self) -> None:
+        before, material = a_material("before"), a_material("after")
+        better = []
+        for task in material.tasks:
+            top1 = task.trace.statistics["top1"].copy()
+            top1[2:] = top1[-1]
+            better.append(replace(task, trace=replace(task.trace, statistics={**task.trace.statistics, "top1": top1})))
+        after = replace(material, tasks=better)
+        widened, *_others = claims_against(studied(before), studied(after))
+        assert widened.finding == "supported"
+        natural = claims_of(studied(after))[0]
+        assert natural.finding == "supported"
+
+
+def studied(material: Material) -> Studied:
+    settings = settings_for(parse_policies(["confidence"]), LAYERS)
+    return Studied(material, capability(material), {"confidence": best_located(settings, material)}, [])
+
+
+def eebench(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+class Balanced(HTMLParser):
+    """Counts what is opened and closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag not in ("meta", "br", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("models")
+    first, second = (str(save_small_model(folder / f"small<{i}>", seed=i)) for i in range(2))
+    return first, second
+
+
+class TestCommand:
+    def test_a_model_against_another_as_report_and_data(self, models: tuple[str, str], tmp_path: Path) -> None:
+        out = tmp_path / "study"
+        arguments = ("-t", "eebench_facts,eebench_passages", "--limit", "8", "--kv-limit", "2", "--max-gen-toks", "4")
+        answer = eebench("study", models[0], "--against", models[1], *arguments, "-o", str(out))
+        assert answer.exit_code == 0, answer.output
+        for words in ("Verdict", "supported", "Before and after", "ocating the layer", "/V of skipped layers"):
+            assert words in answer.stdout
+        text = (out / "study.md").read_text()
+        for name in [line.partition("](")[2][:-1] for line in text.splitlines() if line.startswith("![")]:
+            ElementTree.fromstring((out / name).read_text())
+        page = (out / "study.html").read_text()
+        checker = Balanced()
+        checker.feed(page)
+        assert not checker.open
+        assert "small<0>" not in page
+        assert "small&lt;0&gt;" in page
+        assert page.count("<svg") == text.count("![")
+        verdict = pd.read_csv(out / "data" / "verdict.csv")
+        assert set(verdict["finding"]) <= {"supported", "not supported", "undecided"}
+        assert (verdict["low"] <= verdict["difference"]).all()
+        layers = pd.read_csv(next(iter(out.glob("data/layers-*.csv"))))
+        assert layers["oracle"].sum() == pytest.approx(1, abs=1e-4)
+
+    def test_a_part_that_cannot_be_had_is_said(self, tmp_path: Path) -> None:
+        parallel = str(save_small_model(tmp_path / "parallel", "gpt_neox"))
+        answer = eebench("study", parallel, "-t", "eebench_facts", "--limit", "6", "--kv-tasks", "none")
+        assert answer.exit_code == 0, answer.output
+        assert "has no state between its attention and its MLP" in answer.stdout
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            (("-t", "eebench_lists"), "is a generation task: name it with --kv-tasks"),
+            (("--kv-tasks", "eebench_facts"), "--kv-tasks takes generation tasks"),
+            (("-t", "eebench_fact"), "unknown task 'eebench_fact'"),
+            (("--against", "smollm2-135n"), "unknown model 'smollm2-135n'"),
+        ],
+    )
+    def test_wrong_input_is_one_sentence(
+        self, models: tuple[str, str], arguments: tuple[str, ...], sentence: str
+    ) -> None:
+        answer = eebench("study", models[0], *arguments)
+        assert answer.exit_code == 2
+        assert isinstance(answer.exception, SystemExit)
+        assert sentence in answer.stderr
