@@ -12,6 +12,9 @@ from eebench.results import KvMode, StoredResult, StoredTiming
 
 RankBy = Literal["layers", "compute", "quality"]
 
+Interval = tuple[float, float]
+"""From and to, at 95%."""
+
 
 @dataclass(frozen=True)
 class RankingRow:
@@ -20,7 +23,8 @@ class RankingRow:
     EE-scores are on the scale 0 (the coin) to 100 (the oracle), and None where they cannot be told. The fields in
     `_99` are fractions: the setting is picked on calibration documents at fidelity 99%, the figures are those of the
     test documents. `setting_99` is None when there is more than one (model, task) and so no one setting. Controls and
-    bounds have no rank.
+    bounds have no rank; policies that cannot be told apart share one. Fields in `interval_` are those of the EE-scores,
+    by a paired bootstrap over test documents, and None where documents cannot be drawn again.
     """
 
     rank: int | None
@@ -38,6 +42,9 @@ class RankingRow:
     compute_saved_99: float | None
     fidelity_99: float | None
     retention_99: float | None
+    interval_layers: Interval | None = None
+    interval_compute: Interval | None = None
+    interval_quality: Interval | None = None
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,16 @@ skill over (model, task) / the oracle's over the same.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from eebench.board import Board, RankBy, RankingRow
 from eebench.catalogue import catalogue
-from eebench.results import Evaluation, StoredResult, Summary
+from eebench.results import Columns, Evaluation, StoredResult, Summary
 
 Key = tuple[str, str]
 """(model, task)"""
@@ -82,19 +84,47 @@ def skill(calibration: Sequence[Point], test: Sequence[Point], coin_calibration:
     """
     if coin_test[0] <= 0 or coin_calibration[0] <= 0:
         return 0.0  # stopping at once saves nothing here, so there is nothing to be skilful about
+    curve = np.array([(0.0, 1.0), *(test[i] for i in vertices(calibration, coin_calibration)), coin_test])
+    return float(area_above(curve[:, 0], curve[:, 1]))
+
+
+def vertices(calibration: Sequence[Point], coin: Point) -> list[int]:
+    """Which settings are on a policy's curve, from left to right, the two ends of the no-skill line apart.
+
+    Args:
+        calibration: a point per setting, on the calibration documents.
+        coin: where the no-skill line ends, on the same.
+    """
     # A setting that costs more than the full model, or saves more than the coin can, lies beside the line.
-    beside = [i for i, (x, _y) in enumerate(calibration) if 0 < x < coin_calibration[0]]
-    candidates = [(0.0, 1.0), *(calibration[i] for i in beside), coin_calibration]
-    values = [(0.0, 1.0), *(test[i] for i in beside), coin_test]
-    curve = [values[vertex] for vertex in envelope(candidates)]
-    slope = (coin_test[1] - 1.0) / coin_test[0]
-    above = [(x, y - (1.0 + slope * x)) for x, y in curve]
-    area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(above))
-    return area / coin_test[0]
+    beside = [i for i, (x, _y) in enumerate(calibration) if 0 < x < coin[0]]
+    candidates = [(0.0, 1.0), *(calibration[i] for i in beside), coin]
+    return [beside[vertex - 1] for vertex in envelope(candidates) if 0 < vertex < len(candidates) - 1]
+
+
+def area_above(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area between a curve and the straight line between its two ends, divided by the line's length in x.
+
+    Args:
+        x, y: the curve from (0, 1) to the end of the no-skill line. [points] or [points, draws]
+    """
+    above = y - (1.0 + (y[-1] - 1.0) * x / x[-1])
+    area: NDArray[np.float64] = ((x[1:] - x[:-1]) * (above[:-1] + above[1:]) / 2).sum(axis=0) / x[-1]
+    return area
 
 
 def skill_of(results: Sequence[StoredResult], by: RankBy) -> float | None:
     """Skill of one policy's settings on one evaluation, or None where the axes have no place for it."""
+    points = points_of(results, by)
+    if points is None:
+        return None
+    return skill(points["calibration"][1:], points["test"][1:], points["calibration"][0], points["test"][0])
+
+
+def points_of(results: Sequence[StoredResult], by: RankBy) -> dict[str, list[Point]] | None:
+    """Where the coin ends, and then each of one policy's settings, on the `calibration` and the `test` documents.
+
+    None where the axes have no place for them.
+    """
     axes, evaluation = AXES[by], results[0].evaluation
     if axes.informative_only and not evaluation.informative:
         return None
@@ -108,7 +138,7 @@ def skill_of(results: Sequence[StoredResult], by: RankBy) -> float | None:
         if len(known) < len(plotted):
             return None
         points[part] = known
-    return skill(points["calibration"][1:], points["test"][1:], points["calibration"][0], points["test"][0])
+    return points
 
 
 # --- the setting picked at a fidelity ----------------------------------------------------------------------------
@@ -164,17 +194,41 @@ def _full_model(some: Summary, num_layers: int) -> Summary:
 # --- the board ---------------------------------------------------------------------------------------------------
 
 
-def rank(results: Sequence[StoredResult], by: RankBy = "layers") -> Board:
-    """Rank policies by EE-score; controls and bounds are shown and never ranked."""
+def rank(results: Sequence[StoredResult], by: RankBy = "layers", documents: Documents | None = None) -> Board:
+    """Rank policies by EE-score; controls and bounds are shown and never ranked.
+
+    Args:
+        documents: the per-document rows of results; with them there are intervals, and policies that cannot be told
+            apart share a rank.
+    """
+    from eebench.ranking_draws import ScoreDraws
+
     by_policy = _by_policy(results)
     oracle = {axis: _skills(by_policy.get("oracle", []), axis) for axis in AXES}
     rows = [_row(policy, settings, oracle) for policy, settings in by_policy.items()]
+    draws = ScoreDraws(by_policy, documents) if documents else None
+    if draws:
+        rows = [draws.with_intervals(row) for row in rows]
     score = {row.policy: getattr(row, f"ee_score_{by}") for row in rows}
     rows.sort(key=lambda row: (KIND_ORDER[row.kind], -_or_lowest(score[row.policy]), -row.skill_layers, row.policy))
     ranked = [row for row in rows if row.kind == "policy" and score[row.policy] is not None]
     ranks = {row.policy: number for number, row in enumerate(ranked, start=1)}
+    if draws:
+        ranks = draws.shared_ranks([row.policy for row in ranked], by)
     rows = [replace(row, rank=ranks.get(row.policy)) for row in rows]
     return Board(rows, list(results), _summary(rows, results, by), _notes(rows, results), by)
+
+
+class Documents(Protocol):
+    """Where the per-document rows of results are."""
+
+    def of_results(self, results: Sequence[StoredResult]) -> Mapping[int, Columns]:
+        """The columns of `eebench.results.Result.documents`, by the results' ids."""
+        ...
+
+    def of_evaluation(self, evaluation_id: int) -> Columns:
+        """The columns of `eebench.results.Evaluation.documents`."""
+        ...
 
 
 def _by_policy(results: Iterable[StoredResult]) -> dict[str, list[StoredResult]]:
@@ -184,7 +238,8 @@ def _by_policy(results: Iterable[StoredResult]) -> dict[str, list[StoredResult]]
     return grouped
 
 
-def _by_evaluation(results: Iterable[StoredResult]) -> dict[Key, list[StoredResult]]:
+def by_evaluation(results: Iterable[StoredResult]) -> dict[Key, list[StoredResult]]:
+    """Results by (model, task)."""
     grouped: dict[Key, list[StoredResult]] = defaultdict(list)
     for result in results:
         grouped[(result.evaluation.model, result.evaluation.task)].append(result)
@@ -193,7 +248,7 @@ def _by_evaluation(results: Iterable[StoredResult]) -> dict[Key, list[StoredResu
 
 def _skills(results: Iterable[StoredResult], by: RankBy) -> dict[Key, float]:
     """A policy's skill on each (model, task) that has a place on the axes."""
-    skills = {key: skill_of(settings, by) for key, settings in _by_evaluation(results).items()}
+    skills = {key: skill_of(settings, by) for key, settings in by_evaluation(results).items()}
     return {key: value for key, value in skills.items() if value is not None}
 
 
@@ -206,7 +261,7 @@ def _ee_score(skills: dict[Key, float], oracle: dict[Key, float]) -> float | Non
 
 def _row(policy: str, results: list[StoredResult], oracle: dict[RankBy, dict[Key, float]]) -> RankingRow:
     layers = _skills(results, "layers")
-    grouped = _by_evaluation(results)
+    grouped = by_evaluation(results)
     picked = [choice for settings in grouped.values() if (choice := pick(settings))]
     informative = [
         choice.test.retention
@@ -301,13 +356,13 @@ def _saved_and_located(results: Sequence[StoredResult]) -> str:
 
 def _oracle_saves(results: Sequence[StoredResult]) -> float | None:
     """The share of layers that the oracle saves, mean over (model, task)."""
-    grouped = _by_evaluation(result for result in results if result.result.policy == "oracle")
+    grouped = by_evaluation(result for result in results if result.result.policy == "oracle")
     return _mean([choice.test.layers_saved for settings in grouped.values() if (choice := pick(settings))])
 
 
 def _notes(rows: Sequence[RankingRow], results: Sequence[StoredResult]) -> list[str]:
     notes = []
-    evaluations = {key: settings[0].evaluation for key, settings in sorted(_by_evaluation(results).items())}
+    evaluations = {key: settings[0].evaluation for key, settings in sorted(by_evaluation(results).items())}
     for (model, task), evaluation in evaluations.items():
         if not evaluation.informative:
             notes.append(f"{task} on {model} is left out of the quality score: {evaluation.informative_note}")

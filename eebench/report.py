@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from eebench import strict_json
-from eebench.board import Board
+from eebench.board import Board, RankBy
 from eebench.formats import (
     MISSING,
     Column,
@@ -110,8 +110,29 @@ RANKING_COLUMNS = (
     Column("layers", "saved at 99%", lambda r: percent(r["layers_saved_99"])),
     Column("compute", "saved at 99%", lambda r: percent(r["compute_saved_99"])),
     Column("fidelity", "kept at 99%", lambda r: percent(r["fidelity_99"])),
-    Column("retention", "kept at 99%", lambda r: percent(r["retention_99"])),
+    Column("retention", "kept at 99%", lambda r: percent(r["retention_99"]), spared=True),
 )
+
+
+def _interval(of: str) -> Callable[[Record], str]:
+    """The interval of an EE-score, in as few characters as it takes."""
+
+    def text(record: Record) -> str:
+        found = record[f"interval_{of}"]
+        return MISSING if found is None else f"{found[0]:.0f} to {found[1]:.0f}"
+
+    return text
+
+
+def ranking_columns(board: Board) -> Sequence[Column]:
+    """The columns of a ranking; beside the score that decides it stands its interval, where there are any."""
+    by: RankBy = board.by
+    if all(getattr(row, f"interval_{by}") is None for row in board.ranking):
+        return RANKING_COLUMNS
+    place = next(i for i, column in enumerate(RANKING_COLUMNS) if (column.group, column.heading) == ("EE-score by", by))
+    interval = Column("95%", "EE-score by", _interval(by))
+    return (*RANKING_COLUMNS[: place + 1], interval, *RANKING_COLUMNS[place + 1 :])
+
 
 RESULT_COLUMNS = (
     Column("setting", "", lambda r: r["setting"], is_text=True),
@@ -149,7 +170,7 @@ def _sheet(board: Board, results: bool) -> Sheet:
     if results:
         records = result_records(board)
         return Sheet((*_WHERE_COLUMNS, *result_columns(records)), records)
-    return Sheet(RANKING_COLUMNS, ranking_records(board), board.summary)
+    return Sheet(ranking_columns(board), ranking_records(board), board.summary)
 
 
 # --- formats -----------------------------------------------------------------------------------------------------

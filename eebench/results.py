@@ -17,6 +17,9 @@ KvMode = Literal["full", "propagate", "copy", "truncate", "verify"]
 
 KV_MODES: tuple[KvMode, ...] = get_args(KvMode)
 
+COIN = "coin_"
+"""Before the name of a column of an evaluation's documents: what stopping everywhere at layer 1 gives."""
+
 Columns = Mapping[str, NDArray[Any]]
 """Named arrays with one row per document, in the order of the evaluation's documents. [documents, ...]"""
 
@@ -75,7 +78,8 @@ class Evaluation:
         coin_end: `calibration`, `test` and `all` -> summary of stopping everywhere at layer 1, where the no-skill line
             ends.
         documents: per document: `id`, `hash`, `part`, `n_positions`, and `layer_agrees` [documents, layers], the number
-            of positions at which a layer's top-1 is the full model's.
+            of positions at which a layer's top-1 is the full model's; and the columns of `Result.documents` for
+            stopping everywhere at layer 1, under `coin_` and their name.
     """
 
     model: str

@@ -75,6 +75,7 @@ def evaluation_of(
             part=[document.part for document in trace.documents],
             n_positions=scorer.positions_per_document,
             layer_agrees=scorer.layer_agreement(),
+            **scorer.coin_end_columns(),
         ),
     )
 

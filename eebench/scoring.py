@@ -15,7 +15,7 @@ from eebench.cost import CostModel
 from eebench.metrics import TaskScorer
 from eebench.policy import Bools, ExitPolicy, Ints
 from eebench.registry import find_policy, source_hash
-from eebench.results import Columns, MetricValue, Result, Summary, columns
+from eebench.results import COIN, Columns, MetricValue, Result, Summary, columns
 from eebench.traces import Document, Part, Trace
 
 PARTS: tuple[Part, Part] = ("calibration", "test")
@@ -68,7 +68,11 @@ class Scorer:
 
     def coin_end(self) -> dict[str, Summary]:
         """Where the no-skill line ends: every position stops at layer 1 after one read."""
-        return self._summaries(self._scored(coin_end_setting()))
+        return self._summaries(self._coin_end)
+
+    def coin_end_columns(self) -> Columns:
+        """The same per document, under the names of a result's columns with `coin_` before them."""
+        return {f"{COIN}{name}": values for name, values in self._coin_end.columns.items()}
 
     def layer_agreement(self) -> NDArray[np.int64]:
         """Per document, at how many positions of the full model's own answers a layer's top-1 is the full model's.
@@ -86,6 +90,10 @@ class Scorer:
     @cached_property
     def _full(self) -> _Scored:
         return self._scored(find_policy("full")())
+
+    @cached_property
+    def _coin_end(self) -> _Scored:
+        return self._scored(coin_end_setting())
 
     @cached_property
     def _full_answers(self) -> list[tuple[int, ...]]:

@@ -34,6 +34,9 @@ from eebench.tables import EvaluationRow, ResultRow, RunRow, TimingRow
 
 __all__ = ["Ending", "LeftOut", "Newest", "NewestTimings", "Run", "Status", "Store", "default_url"]
 
+IDS_AT_ONCE = 500
+"""Ids named in one query: databases have a limit."""
+
 Ending = Literal["finished", "interrupted", "failed"]
 Status = Literal["running", "finished", "interrupted", "failed"]
 
@@ -72,6 +75,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._kept: dict[int, Columns] = {}
 
     @classmethod
     def open(cls, url: str | None = None, *, create: bool = True) -> Self:
@@ -235,6 +239,23 @@ class Store:
             return session.execute(
                 select(EvaluationRow.documents).where(EvaluationRow.id == evaluation_id)
             ).scalar_one()
+
+    def of_results(self, results: Sequence[StoredResult]) -> dict[int, Columns]:
+        """The per-document columns of results, by their ids."""
+        wanted = [stored.result_id for stored in results]
+        found: dict[int, Columns] = {}
+        with self._transaction() as session:
+            for start in range(0, len(wanted), IDS_AT_ONCE):
+                some = wanted[start : start + IDS_AT_ONCE]
+                rows = session.execute(select(ResultRow.id, ResultRow.documents).where(ResultRow.id.in_(some)))
+                found |= {row.id: row.documents for row in rows}
+        return found
+
+    def of_evaluation(self, evaluation_id: int) -> Columns:
+        """The per-document columns of an evaluation, read once."""
+        if evaluation_id not in self._kept:
+            self._kept[evaluation_id] = self.evaluation_documents(evaluation_id)
+        return self._kept[evaluation_id]
 
     def runs(self) -> list[Run]:
         """All runs, the newest first."""

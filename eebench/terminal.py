@@ -13,9 +13,10 @@ from eebench.formats import Record, quality
 from eebench.grid import Grid
 from eebench.kv_modes import KV_MODE_COLUMNS
 from eebench.kv_modes import sentences as kv_mode_sentences
-from eebench.report import RANKING_COLUMNS, ranking_records, result_columns, result_records
+from eebench.report import ranking_columns, ranking_records, result_columns, result_records
 from eebench.results import StoredTiming
-from eebench.timing_report import TIMING_COLUMNS, headline, legend, timing_records, verdicts
+from eebench.timing_report import TIMING_COLUMNS, headline, timing_records, verdicts
+from eebench.timing_report import legend as timing_legend
 
 _RANKING_LEGEND = (
     "EE-score: 0 is a coin tossed at every position, 100 is the oracle; by layers saved, by compute saved, and by the "
@@ -24,6 +25,9 @@ _RANKING_LEGEND = (
     "saved: share of the layers, and of the compute with lens reads included, that the full model would have used.",
     "fidelity: share of positions at which the exit layer's top-1 is the full model's.",
     "retention: quality above chance, as a share of the full model's.",
+)
+_INTERVAL_LEGEND = (
+    "95%: where the score would lie were the test documents drawn again; what cannot be told apart shares a rank."
 )
 _UNRANKED_LEGEND = "control, bound: shown for comparison and never ranked; a bound sees the layers to come."
 _RESULTS_LEGEND = (
@@ -56,13 +60,18 @@ def _show_ranking(board: Board, console: Console) -> None:
     ranked = [record for record in records if record["kind"] == "policy"]
     others = [record for record in records if record["kind"] != "policy"]
     console.print(Text(f"{_title(board)}, {_scope(board)}", "bold"), end="\n\n")
-    grid = Grid(RANKING_COLUMNS, console.width, flexible="policy", records=records, main=("EE-score by", board.by))
+    columns = ranking_columns(board)
+    grid = Grid(columns, console.width, flexible="policy", records=records, main=("EE-score by", board.by))
     grid.add(ranked)
     if others:
         grid.blank()
         grid.add(others, style="dim")
     grid.print(console)
-    _paragraphs(console, _RANKING_LEGEND + ((_UNRANKED_LEGEND,) if others else ()), "dim")
+    if grid.spared:
+        _paragraphs(console, [f"No room here for {', '.join(grid.spared)}: --format markdown has it."], "dim")
+    drawn = any(column.heading == "95%" for column in columns)
+    legend = (*_RANKING_LEGEND[:1], *([_INTERVAL_LEGEND] if drawn else []), *_RANKING_LEGEND[1:])
+    _paragraphs(console, (*legend, *([_UNRANKED_LEGEND] if others else [])), "dim")
     picked = [record["setting_99"] for record in ranked if record["setting_99"]]
     if picked:
         _paragraphs(console, [f"Settings picked at 99%: {', '.join(picked)}."], "dim")
@@ -82,7 +91,8 @@ def _title(board: Board) -> str:
 def _scope(board: Board) -> str:
     models = {stored.evaluation.model for stored in board.results}
     tasks = {stored.evaluation.task for stored in board.results}
-    return f"{_some(models, 'models')} on {_some(tasks, 'tasks')}"
+    documents = {(s.evaluation.model, s.evaluation.task): s.evaluation.n_docs for s in board.results}
+    return f"{_some(models, 'models')} on {_some(tasks, 'tasks')}, {sum(documents.values())} documents"
 
 
 def _some(names: set[str], plural: str) -> str:
@@ -148,7 +158,7 @@ def show_timings(timings: Sequence[StoredTiming], console: Console) -> None:
         _by_setting(grid, records)
         grid.print(console)
         _paragraphs(console, verdicts(here), "")
-    _paragraphs(console, legend(timings), "dim")
+    _paragraphs(console, timing_legend(timings), "dim")
 
 
 def _place_measured(stored: StoredTiming) -> tuple[str, str, str]:

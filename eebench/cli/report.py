@@ -151,7 +151,7 @@ def _board(
             f"Also measured under other KV modes: {', '.join(newest.other_modes)} "
             f"(eebench report --kv-mode {newest.other_modes[0]})."
         )
-    board = rank(newest.results, by)
+    board = rank(newest.results, by, store)
     board = replace(board, notes=[*board.notes, *notes], timings=timed.timings)
     return board.only(policies) if policies else board
 

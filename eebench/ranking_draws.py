@@ -1,0 +1,182 @@
+"""How sure a ranking is: EE-scores drawn again and again over test documents, the same draws for every policy.
+
+The vertices of a policy's curve stay those that were chosen on the calibration documents; what is drawn again are the
+test documents that they are valued on (a paired bootstrap, Efron 1979). Results of several models on one task are drawn
+together, since their documents are the same.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eebench.board import Interval, RankBy, RankingRow
+from eebench.bootstrap import DRAWS, Resampler, interval
+from eebench.policy import Bools
+from eebench.ranking import Documents, Key, area_above, by_evaluation, points_of, vertices
+from eebench.results import COIN, Columns, StoredResult
+
+Draws = NDArray[np.float64]
+"""A figure of the sample itself, and then of each draw. [1 + draws]"""
+
+NOTHING: Draws = np.zeros(1 + DRAWS)
+
+AGGREGATES: Sequence[Callable[[Draws], Draws]] = (
+    lambda mean: mean,
+    lambda mean: -mean / math.log(2),
+    lambda mean: np.exp(-mean),
+)
+"""What lm-eval makes of the weighted mean of documents: nothing more, bits per byte, or a perplexity."""
+
+
+class ScoreDraws:
+    """EE-scores of policies under draws of the test documents."""
+
+    def __init__(self, by_policy: Mapping[str, Sequence[StoredResult]], documents: Documents) -> None:
+        self._by_policy = by_policy
+        self._tasks = _Tasks(by_policy, documents)
+        self._scores: dict[tuple[str, RankBy], Draws | None] = {}
+
+    def scores(self, policy: str, by: RankBy) -> Draws | None:
+        """A policy's EE-score; None where it has none, or documents cannot be drawn again."""
+        if (policy, by) not in self._scores:
+            self._scores[policy, by] = self._drawn(policy, by)
+        return self._scores[policy, by]
+
+    def with_intervals(self, row: RankingRow) -> RankingRow:
+        """A policy's row with the intervals of its scores."""
+        layers, compute, quality = (self._interval(row.policy, by) for by in get_args(RankBy))
+        return replace(row, interval_layers=layers, interval_compute=compute, interval_quality=quality)
+
+    def shared_ranks(self, ranked: Sequence[str], by: RankBy) -> dict[str, int]:
+        """The rank of each policy: one more than there are policies that are surely better than it.
+
+        Args:
+            ranked: the policies, the best first.
+        """
+        return {policy: 1 + sum(self._surely_better(other, policy, by) for other in ranked) for policy in ranked}
+
+    def _surely_better(self, one: str, other: str, by: RankBy) -> bool:
+        better, worse = self.scores(one, by), self.scores(other, by)
+        if one == other:
+            return False
+        if better is None or worse is None:
+            return False
+        return interval(better - worse).sign > 0
+
+    def _interval(self, policy: str, by: RankBy) -> Interval | None:
+        scores = self.scores(policy, by)
+        if scores is None:
+            return None
+        found = interval(scores)
+        return (found.low, found.high) if math.isfinite(found.low) else None
+
+    def _drawn(self, policy: str, by: RankBy) -> Draws | None:
+        own, most = (self._tasks.skills(self._by_policy.get(name, ()), by) for name in (policy, "oracle"))
+        shared = own.keys() & most.keys()
+        drawn = [(own[key], most[key]) for key in shared]
+        known = [(skill, oracle) for skill, oracle in drawn if skill is not None and oracle is not None]
+        if not known or len(known) < len(drawn):
+            return None
+        skill, oracle = (np.sum(column, axis=0) for column in zip(*known, strict=True))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scores: Draws = 100 * skill / oracle
+        return scores
+
+
+class _Tasks:
+    """Every (model, task): its draws, and the points of settings under them."""
+
+    def __init__(self, by_policy: Mapping[str, Sequence[StoredResult]], documents: Documents) -> None:
+        self._documents = documents
+        every = [result for results in by_policy.values() for result in results]
+        self._full = {(r.evaluation.model, r.evaluation.task): r for r in by_policy.get("full", ())}
+        self._evaluation_of = {(r.evaluation.model, r.evaluation.task): r.evaluation_id for r in every}
+        self._resampled: dict[Key, Draws] = {}
+        self._columns: dict[int, Columns] = {}
+
+    def skills(self, results: Sequence[StoredResult], by: RankBy) -> dict[Key, Draws | None]:
+        """A policy's skill on each (model, task) that has a place on the axes."""
+        skills = {}
+        for key, settings in by_evaluation(results).items():
+            points = points_of(settings, by)
+            if points is not None:
+                chosen = [settings[i] for i in vertices(points["calibration"][1:], points["calibration"][0])]
+                skills[key] = self._skill(key, chosen, by) if points["test"][0][0] > 0 else NOTHING
+        return skills
+
+    def _skill(self, key: Key, chosen: Sequence[StoredResult], by: RankBy) -> Draws | None:
+        about = self._documents.of_evaluation(self._evaluation_of[key])
+        coin = {name.removeprefix(COIN): values for name, values in about.items() if name.startswith(COIN)}
+        if not coin:
+            return None  # measured before the coin was kept document by document
+        test = np.asarray(about["part"]) == "test"
+        drawn = [self._columns_of(chosen)[result.result_id] for result in chosen]
+        points = [self._point(key, columns, test, by) for columns in (*drawn, coin)]
+        if any(point is None for point in points):
+            return None
+        x, y = (np.stack(values) for values in zip(*(point for point in points if point is not None), strict=True))
+        start = np.zeros((1, x.shape[1]))
+        return area_above(np.concatenate([start, x]), np.concatenate([start + 1, y]))
+
+    def _columns_of(self, results: Sequence[StoredResult]) -> Mapping[int, Columns]:
+        missing = [result for result in results if result.result_id not in self._columns]
+        if missing:
+            self._columns |= self._documents.of_results(missing)
+        return self._columns
+
+    def _point(self, key: Key, columns: Columns, test: Bools, by: RankBy) -> tuple[Draws, Draws] | None:
+        """Saving and what is kept, of a setting."""
+        num_layers = len(self._layers(key))
+        sums = {name: np.asarray(columns[name], dtype=np.float64)[test] for name in columns}
+        draw = self._weights(key, int(test.sum()))
+        if by == "compute":
+            saved = 1 - draw @ sums["flops"] / (draw @ sums["flops_full"])
+        else:
+            saved = 1 - draw @ sums["exit_layers"] / (draw @ sums["n_positions"]) / num_layers
+        kept = self._retention(key, sums, test, draw) if by == "quality" else _faithful(sums, draw)
+        return None if kept is None else (saved, kept)
+
+    def _layers(self, key: Key) -> NDArray[Any]:
+        agrees = self._documents.of_evaluation(self._evaluation_of[key])["layer_agrees"]
+        return np.arange(np.asarray(agrees).shape[1])
+
+    def _weights(self, key: Key, documents: int) -> Draws:
+        if key not in self._resampled:
+            self._resampled[key] = Resampler([documents], seed=zlib.crc32(key[1].encode())).weights
+        return self._resampled[key]
+
+    def _retention(self, key: Key, sums: Columns, test: Bools, draw: Draws) -> Draws | None:
+        full = self._full.get(key)
+        if full is None:
+            return None
+        of_full = np.asarray(self._columns_of([full])[full.result_id]["quality"], dtype=np.float64)[test]
+        wanted = full.result.summaries["test"].quality
+        for aggregate in AGGREGATES:
+            most = aggregate(_mean(of_full, draw))
+            if wanted is not None and math.isclose(most[0], wanted, rel_tol=1e-6, abs_tol=1e-9):
+                chance = full.evaluation.chance
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    return (aggregate(_mean(np.asarray(sums["quality"]), draw)) - chance) / (most - chance)
+        return None  # a metric that documents alone do not give
+
+
+def _mean(values: NDArray[np.float64], draw: Draws) -> Draws:
+    """The weighted mean of documents. values: value and weight, [documents, 2]"""
+    mean: Draws = draw @ values[:, 0] / (draw @ values[:, 1])
+    return mean
+
+
+def _faithful(sums: Columns, draw: Draws) -> Draws:
+    """Fidelity, and in generation the share of the answer that is kept."""
+    if "kept" in sums:
+        kept: Draws = draw @ sums["kept"] / draw.sum(axis=1)
+        return kept
+    fidelity: Draws = draw @ sums["agrees"] / (draw @ sums["n_positions"])
+    return fidelity
