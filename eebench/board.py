@@ -24,7 +24,8 @@ class RankingRow:
     `_99` are fractions: the setting is picked on calibration documents at fidelity 99%, the figures are those of the
     test documents. `setting_99` is None when there is more than one (model, task) and so no one setting. Controls and
     bounds have no rank; policies that cannot be told apart share one. Fields in `interval_` are those of the EE-scores,
-    by a paired bootstrap over test documents, and None where documents cannot be drawn again.
+    by a paired bootstrap over test documents, and None where documents cannot be drawn again. `_batch_8` and its like
+    are what is left of the layers saved where so many sequences decode in lockstep.
     """
 
     rank: int | None
@@ -42,6 +43,8 @@ class RankingRow:
     compute_saved_99: float | None
     fidelity_99: float | None
     retention_99: float | None
+    layers_saved_99_batch_8: float | None = None
+    layers_saved_99_batch_32: float | None = None
     interval_layers: Interval | None = None
     interval_compute: Interval | None = None
     interval_quality: Interval | None = None

@@ -150,6 +150,17 @@ class Picked:
 
     setting: str
     test: Summary
+    exit_histogram: Sequence[int]
+
+
+def batch_saving(exit_histogram: Sequence[int], batch: int) -> float:
+    """Layers saved by a batch whose sequences leave a layer only when all of them may: 1 - E[max of B exits] / L.
+
+    Args:
+        exit_histogram: positions that stop at each layer; the batch's are drawn from it independently. [layers]
+    """
+    reached = np.cumsum(exit_histogram) / np.sum(exit_histogram)  # P(exit <= k)
+    return 1 - float(np.sum(1 - np.concatenate([[0.0], reached[:-1]]) ** batch)) / len(exit_histogram)
 
 
 def pick(
@@ -172,11 +183,12 @@ def pick(
         return None
     useful = [r.result for r in results if _useful(r.result.summaries["calibration"], level, keeping)]
     if not useful:
-        return Picked("full", _full_model(coin_end["test"], results[0].evaluation.num_layers))
+        num_layers = results[0].evaluation.num_layers
+        return Picked("full", _full_model(coin_end["test"], num_layers), [*[0] * (num_layers - 1), 1])
     best = max(
         useful, key=lambda r: (r.summaries["calibration"].layers_saved, r.summaries["calibration"].compute_saved)
     )
-    return Picked(best.setting, best.summaries["test"])
+    return Picked(best.setting, best.summaries["test"], best.exit_histogram)
 
 
 def _useful(calibration: Summary, level: float, keeping: Literal["fidelity", "retention"]) -> bool:
@@ -285,6 +297,8 @@ def _row(policy: str, results: list[StoredResult], oracle: dict[RankBy, dict[Key
         compute_saved_99=_mean([choice.test.compute_saved for choice in picked]),
         fidelity_99=_mean([choice.test.faithful for choice in picked]),
         retention_99=_mean(informative),
+        layers_saved_99_batch_8=_mean([batch_saving(choice.exit_histogram, 8) for choice in picked]),
+        layers_saved_99_batch_32=_mean([batch_saving(choice.exit_histogram, 32) for choice in picked]),
     )
 
 

@@ -57,18 +57,18 @@ class ScoreDraws:
     def shared_ranks(self, ranked: Sequence[str], by: RankBy) -> dict[str, int]:
         """The rank of each policy: one more than there are policies that are surely better than it.
 
+        Where some have no draws, nothing is known of what can be told apart, and each has a rank of its own.
+
         Args:
             ranked: the policies, the best first.
         """
+        if any(self.scores(policy, by) is None for policy in ranked):
+            return {policy: number for number, policy in enumerate(ranked, start=1)}
         return {policy: 1 + sum(self._surely_better(other, policy, by) for other in ranked) for policy in ranked}
 
     def _surely_better(self, one: str, other: str, by: RankBy) -> bool:
         better, worse = self.scores(one, by), self.scores(other, by)
-        if one == other:
-            return False
-        if better is None or worse is None:
-            return False
-        return interval(better - worse).sign > 0
+        return one != other and better is not None and worse is not None and interval(better - worse).sign > 0
 
     def _interval(self, policy: str, by: RankBy) -> Interval | None:
         scores = self.scores(policy, by)
@@ -140,7 +140,7 @@ class _Tasks:
             saved = 1 - draw @ sums["flops"] / (draw @ sums["flops_full"])
         else:
             saved = 1 - draw @ sums["exit_layers"] / (draw @ sums["n_positions"]) / num_layers
-        kept = self._retention(key, sums, test, draw) if by == "quality" else _faithful(sums, draw)
+        kept = self._retention(key, sums, test, draw) if by == "quality" else faithful(sums, draw)
         return None if kept is None else (saved, kept)
 
     def _layers(self, key: Key) -> NDArray[Any]:
@@ -149,7 +149,7 @@ class _Tasks:
 
     def _weights(self, key: Key, documents: int) -> Draws:
         if key not in self._resampled:
-            self._resampled[key] = Resampler([documents], seed=zlib.crc32(key[1].encode())).weights
+            self._resampled[key] = Resampler([documents], seed=task_seed(key[1])).weights
         return self._resampled[key]
 
     def _retention(self, key: Key, sums: Columns, test: Bools, draw: Draws) -> Draws | None:
@@ -159,21 +159,26 @@ class _Tasks:
         of_full = np.asarray(self._columns_of([full])[full.result_id]["quality"], dtype=np.float64)[test]
         wanted = full.result.summaries["test"].quality
         for aggregate in AGGREGATES:
-            most = aggregate(_mean(of_full, draw))
+            most = aggregate(weighted_mean(of_full, draw))
             if wanted is not None and math.isclose(most[0], wanted, rel_tol=1e-6, abs_tol=1e-9):
                 chance = full.evaluation.chance
                 with np.errstate(invalid="ignore", divide="ignore"):
-                    return (aggregate(_mean(np.asarray(sums["quality"]), draw)) - chance) / (most - chance)
+                    return (aggregate(weighted_mean(np.asarray(sums["quality"]), draw)) - chance) / (most - chance)
         return None  # a metric that documents alone do not give
 
 
-def _mean(values: NDArray[np.float64], draw: Draws) -> Draws:
+def task_seed(task: str) -> int:
+    """The seed of a task's draws: the same for all models on it."""
+    return zlib.crc32(task.encode())
+
+
+def weighted_mean(values: NDArray[np.float64], draw: Draws) -> Draws:
     """The weighted mean of documents. values: value and weight, [documents, 2]"""
     mean: Draws = draw @ values[:, 0] / (draw @ values[:, 1])
     return mean
 
 
-def _faithful(sums: Columns, draw: Draws) -> Draws:
+def faithful(sums: Columns, draw: Draws) -> Draws:
     """Fidelity, and in generation the share of the answer that is kept."""
     if "kept" in sums:
         kept: Draws = draw @ sums["kept"] / draw.sum(axis=1)

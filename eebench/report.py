@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from eebench import strict_json
-from eebench.board import Board, RankBy
+from eebench.board import Board
 from eebench.formats import (
     MISSING,
     Column,
@@ -124,14 +124,28 @@ def _interval(of: str) -> Callable[[Record], str]:
     return text
 
 
+BATCH_COLUMNS = (
+    Column("of 8", "saved at 99%", lambda r: percent(r["layers_saved_99_batch_8"]), spared=True),
+    Column("of 32", "saved at 99%", lambda r: percent(r["layers_saved_99_batch_32"]), spared=True),
+)
+
+
 def ranking_columns(board: Board) -> Sequence[Column]:
-    """The columns of a ranking; beside the score that decides it stands its interval, where there are any."""
-    by: RankBy = board.by
-    if all(getattr(row, f"interval_{by}") is None for row in board.ranking):
-        return RANKING_COLUMNS
-    place = next(i for i, column in enumerate(RANKING_COLUMNS) if (column.group, column.heading) == ("EE-score by", by))
-    interval = Column("95%", "EE-score by", _interval(by))
-    return (*RANKING_COLUMNS[: place + 1], interval, *RANKING_COLUMNS[place + 1 :])
+    """The columns of a ranking; beside the score that decides it stands its interval, and beside the layers saved what
+    a batch would save, where there are any."""
+    columns = list(RANKING_COLUMNS)
+    if any(getattr(row, f"interval_{board.by}") is not None for row in board.ranking):
+        columns.insert(
+            _place_of(columns, "EE-score by", board.by) + 1, Column("95%", "EE-score by", _interval(board.by))
+        )
+    if any(row.layers_saved_99_batch_8 is not None for row in board.ranking):
+        place = _place_of(columns, "saved at 99%", "layers") + 1
+        columns[place:place] = BATCH_COLUMNS
+    return columns
+
+
+def _place_of(columns: Sequence[Column], group: str, heading: str) -> int:
+    return [(column.group, column.heading) for column in columns].index((group, heading))
 
 
 RESULT_COLUMNS = (

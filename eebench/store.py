@@ -168,6 +168,18 @@ class Store:
                 other_modes,
             )
 
+    def all_results(
+        self, models: Collection[str] = (), tasks: Collection[str] = (), kv_mode: KvMode = "full"
+    ) -> list[StoredResult]:
+        """Every result under a KV mode, of whichever run, the oldest first.
+
+        Raises:
+            EEBenchError: as `newest`.
+        """
+        with self._transaction() as session:
+            wanted = [row for row in self._evaluations(session, models, tasks) if row.kv_mode == kv_mode]
+            return _all_results(session, wanted)
+
     def newest_by_mode(self, models: Collection[str] = (), tasks: Collection[str] = ()) -> list[StoredResult]:
         """The newest results of each (model, task) under all KV modes it was measured under with the same documents.
 
@@ -227,6 +239,16 @@ class Store:
         if not wanted:
             raise EEBenchError(f"no results of {', '.join(models)} on {', '.join(tasks)} yet: `eebench run` them")
         return wanted
+
+    def of_run(self, run_id: int) -> list[StoredResult]:
+        """Every result of a run, the oldest first.
+
+        Raises:
+            EEBenchError: the database cannot be read.
+        """
+        with self._transaction() as session:
+            rows = session.scalars(select(EvaluationRow).where(EvaluationRow.run_id == run_id))
+            return _all_results(session, rows)
 
     def documents(self, result_id: int) -> Columns:
         """The per-document columns of a result."""
@@ -322,11 +344,21 @@ def _newest_results(session: Session, evaluations: Iterable[EvaluationRow]) -> l
         .where(ResultRow.evaluation_id.in_(by_id))
         .group_by(EvaluationRow.model, EvaluationRow.task, EvaluationRow.kv_mode, ResultRow.policy, ResultRow.setting)
     )
-    rows = session.scalars(select(ResultRow).where(ResultRow.id.in_(ids)).order_by(ResultRow.id))
-    records = {id: _evaluation(row) for id, row in by_id.items()}
+    return _stored(session.scalars(select(ResultRow).where(ResultRow.id.in_(ids)).order_by(ResultRow.id)), by_id)
+
+
+def _all_results(session: Session, evaluations: Iterable[EvaluationRow]) -> list[StoredResult]:
+    """Every result of these evaluations."""
+    by_id = {row.id: row for row in evaluations}
+    rows = session.scalars(select(ResultRow).where(ResultRow.evaluation_id.in_(by_id)).order_by(ResultRow.id))
+    return _stored(rows, by_id)
+
+
+def _stored(rows: Iterable[ResultRow], evaluations: Mapping[int, EvaluationRow]) -> list[StoredResult]:
+    records = {id: _evaluation(row) for id, row in evaluations.items()}
     return [
         StoredResult(
-            run_id=by_id[row.evaluation_id].run_id,
+            run_id=evaluations[row.evaluation_id].run_id,
             evaluation_id=row.evaluation_id,
             result_id=row.id,
             finished=_iso(row.finished),

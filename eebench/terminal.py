@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from eebench.board import Board
-from eebench.formats import Record, quality
+from eebench.formats import Record, Sheet, quality
 from eebench.grid import Grid
 from eebench.kv_modes import KV_MODE_COLUMNS
 from eebench.kv_modes import sentences as kv_mode_sentences
@@ -28,6 +28,9 @@ _RANKING_LEGEND = (
 )
 _INTERVAL_LEGEND = (
     "95%: where the score would lie were the test documents drawn again; what cannot be told apart shares a rank."
+)
+_BATCH_LEGEND = (
+    "of 8, of 32: layers saved by a batch of so many sequences, which leaves a layer only when all of them may."
 )
 _UNRANKED_LEGEND = "control, bound: shown for comparison and never ranked; a bound sees the layers to come."
 _RESULTS_LEGEND = (
@@ -68,10 +71,17 @@ def _show_ranking(board: Board, console: Console) -> None:
         grid.add(others, style="dim")
     grid.print(console)
     if grid.spared:
-        _paragraphs(console, [f"No room here for {', '.join(grid.spared)}: --format markdown has it."], "dim")
-    drawn = any(column.heading == "95%" for column in columns)
-    legend = (*_RANKING_LEGEND[:1], *([_INTERVAL_LEGEND] if drawn else []), *_RANKING_LEGEND[1:])
-    _paragraphs(console, (*legend, *([_UNRANKED_LEGEND] if others else [])), "dim")
+        _paragraphs(console, [f"No room here for {', '.join(grid.spared)}: --format markdown has all."], "dim")
+    headings = {column.heading for column in columns} - set(grid.spared)
+    legend = [
+        *_RANKING_LEGEND[:1],
+        *([_INTERVAL_LEGEND] if "95%" in headings else []),
+        *_RANKING_LEGEND[1:3],
+        *([_BATCH_LEGEND] if "of 8" in headings else []),
+        *_RANKING_LEGEND[3:],
+        *([_UNRANKED_LEGEND] if others else []),
+    ]
+    _paragraphs(console, legend, "dim")
     picked = [record["setting_99"] for record in ranked if record["setting_99"]]
     if picked:
         _paragraphs(console, [f"Settings picked at 99%: {', '.join(picked)}."], "dim")
@@ -187,6 +197,14 @@ def show_kv_modes(records: Sequence[Record], console: Console) -> None:
         _by_setting(grid, here)
         grid.print(console)
     _paragraphs(console, kv_mode_sentences(records), "")
+
+
+def show_sheet(sheet: Sheet, console: Console) -> None:
+    """Print any table with its sentences; its first column gives way where the terminal is narrow."""
+    grid = Grid(sheet.columns, console.width, flexible=sheet.columns[0].heading, records=sheet.records)
+    grid.add(sheet.records)
+    grid.print(console)
+    _paragraphs(console, sheet.sentences, "dim")
 
 
 def _paragraphs(console: Console, sentences: Iterable[str], style: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eebench.board import Board
-from eebench.ranking import Point, envelope, pick, rank, skill, skill_of
+from eebench.ranking import Point, batch_saving, envelope, pick, rank, skill, skill_of
 from eebench.results import Evaluation, StoredResult, Summary
 from eebench.traces import Document
 from tests.records import evaluation, stored, summary
@@ -226,6 +226,26 @@ def test_in_generation_a_setting_that_is_lost_in_a_loop_is_not_taken_for_a_faith
     assert by_policy["oracle"].ee_score_layers == pytest.approx(100)
     assert by_policy["loops"].ee_score_layers == pytest.approx(0)
     assert (by_policy["loops"].layers_saved_99, by_policy["loops"].fidelity_99) == (0, 1)  # nobody would pick it
+
+
+class TestBatch:
+    @given(st.lists(st.integers(0, 30), min_size=1, max_size=9).filter(any), st.integers(1, 5))
+    def test_is_what_the_deepest_of_independent_positions_leaves(self, histogram: list[int], batch: int) -> None:
+        layers = len(histogram)
+        shares = np.array(histogram) / sum(histogram)
+        deepest = 0.0
+        for exits in np.ndindex(*[layers] * batch) if layers**batch <= 3000 else ():
+            deepest += np.prod(shares[list(exits)]) * (max(exits) + 1)
+        if layers**batch <= 3000:
+            assert batch_saving(histogram, batch) == pytest.approx(1 - deepest / layers)
+
+    def test_a_batch_of_one_saves_what_positions_do_and_more_never_save_more(self) -> None:
+        histogram = [5, 0, 3, 2]
+        assert batch_saving(histogram, 1) == pytest.approx(1 - (5 * 1 + 3 * 3 + 2 * 4) / 10 / 4)
+        saved = [batch_saving(histogram, batch) for batch in (1, 2, 8, 32, 1000)]
+        assert saved == sorted(saved, reverse=True)
+        assert saved[-1] == pytest.approx(0)
+        assert batch_saving([0, 7, 0, 0], 32) == pytest.approx(0.5)
 
 
 class TestIntervals:

@@ -16,9 +16,10 @@ from click.testing import CliRunner, Result
 from eebench.bootstrap import Estimate
 from eebench.cli import main
 from eebench.cost import CostModel
+from eebench.eas import eas
 from eebench.results import Evaluation
 from eebench.spec import parse_policies, settings_for
-from eebench.study.capability import capability, dealt_out, eas
+from eebench.study.capability import capability, dealt_out
 from eebench.study.locating import best_located, locate, location_row, reliability
 from eebench.study.material import Material, TaskMaterial
 from eebench.study.subwords import exits_by_class, frequency_quarters, starts_after_continuations

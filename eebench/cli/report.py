@@ -19,9 +19,9 @@ from eebench.errors import EEBenchError, unknown
 from eebench.report import FORMATS, SHEET_FORMATS
 from eebench.results import KV_MODES, KvMode
 from eebench.store import Store
-from eebench.terminal import show, show_kv_modes, show_timings
+from eebench.terminal import show, show_kv_modes, show_sheet, show_timings
 
-By = Literal["policy", "kv-mode", "time"]
+By = Literal["policy", "model", "family", "kv-mode", "time"]
 
 _FILE_WIDTH = 100
 """Characters in a line of a table that goes to a file."""
@@ -59,11 +59,13 @@ _FILE_WIDTH = 100
 @click.option(
     "--by",
     "view",
-    type=click.Choice(["policy", "kv-mode", "time"]),
+    type=click.Choice(["policy", "model", "family", "kv-mode", "time"]),
     default="policy",
     show_default=True,
-    help="A ranking of policies, settings under several KV modes side by side, or measured time alone.",
+    help="A ranking of policies, models or families of models by what could be saved, settings under several KV modes "
+    "side by side, or measured time alone.",
 )
+@click.option("--top", type=click.IntRange(min=1), help="Only the first N policies of the ranking.")
 @click.option("--results", is_flag=True, help="Every setting in place of the ranking.")
 def report(
     db: str | None,
@@ -75,6 +77,7 @@ def report(
     by: RankBy,
     kv_mode: KvMode,
     view: By,
+    top: int | None,
     results: bool,
 ) -> None:
     """Rank the policies that have been measured.
@@ -83,9 +86,13 @@ def report(
     """
     if results and view != "policy":
         raise EEBenchError(f"--results goes with the ranking, and --by {view} shows every setting as it is.")
+    if top is not None and view != "policy":
+        raise EEBenchError(f"--top goes with the ranking of policies, not with --by {view}.")
     with Store.open(db, create=False) as store:
         if view == "policy":
-            shown = _ranking(store, models, tasks, policies, by, kv_mode, results)
+            shown = _ranking(store, models, tasks, policies, by, kv_mode, results, top)
+        elif view in ("model", "family"):
+            shown = _by_model(store, models, tasks, kv_mode, view == "family")
         elif view == "kv-mode":
             shown = _by_kv_mode(store, models, tasks, policies)
         else:
@@ -124,8 +131,11 @@ def _ranking(
     by: RankBy,
     kv_mode: KvMode,
     results: bool,
+    top: int | None,
 ) -> _Shown:
     board = _board(store, models, tasks, policies, by, kv_mode)
+    if top is not None:
+        board = board.only([row.policy for row in board.ranking if row.kind == "policy"][:top])
     return _Shown(
         lambda console: show(board, console, results), lambda form: FORMATS[form](board, results), board.notes
     )
@@ -154,6 +164,20 @@ def _board(
     board = rank(newest.results, by, store)
     board = replace(board, notes=[*board.notes, *notes], timings=timed.timings)
     return board.only(policies) if policies else board
+
+
+def _by_model(store: Store, models: Sequence[str], tasks: Sequence[str], kv_mode: KvMode, by_family: bool) -> _Shown:
+    from eebench.model_report import family_records, model_records, sheet
+
+    newest = store.newest(models, tasks, kv_mode)
+    records = (family_records if by_family else model_records)(newest.results, store)
+    table = sheet(records, by_family)
+    notes = sentences(newest.left_out)
+    return _Shown(
+        lambda console: show_sheet(replace(table, sentences=[*table.sentences, *notes]), console),
+        lambda form: SHEET_FORMATS[form]("families" if by_family else "models", table),
+        notes,
+    )
 
 
 def _by_kv_mode(store: Store, models: Sequence[str], tasks: Sequence[str], policies: Sequence[str]) -> _Shown:

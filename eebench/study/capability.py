@@ -9,11 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from eebench.bootstrap import Estimate, interval
+from eebench.eas import eas
 from eebench.policy import Ints
 from eebench.study.material import Material
-
-EAS_WEIGHT = 0.5
-"""a of EAS: how much a layer's agreement weighs against the layers that stopping there saves."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +76,6 @@ def saved_draws(material: Material, exit_layer: Ints) -> NDArray[np.float64]:
     """As `layers_saved`, of the sample and of each draw of documents. [1 + draws]"""
     saved = material.per_document(1 - exit_layer / material.num_layers)
     return material.resampler.ratios(saved, material.per_document(1.0))
-
-
-def eas(agreement: NDArray[np.float64], weight: float = EAS_WEIGHT) -> float:
-    """EAS of the layers' agreement. [layers]"""
-    num_layers = len(agreement)
-    left = (num_layers - np.arange(1, num_layers)) / num_layers
-    return float(np.mean(agreement[:-1] ** weight * left ** (1 - weight)))
 
 
 def _shares(layer: Ints, num_layers: int) -> NDArray[np.float64]:

@@ -1,0 +1,127 @@
+"""`eebench compare`: two policies, settings, models or runs, paired document by document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from eebench import strict_json
+from eebench.cli.options import comma_separated, db_option
+from eebench.results import KV_MODES, KvMode
+from eebench.store import Store
+
+if TYPE_CHECKING:
+    from eebench.comparison import Comparison
+
+SHOWN = 12
+"""Changed documents that are listed."""
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--model", "-m", "models", multiple=True, callback=comma_separated, help="Only on these models.")
+@click.option("--task", "-t", "tasks", multiple=True, callback=comma_separated, help="Only on these tasks.")
+@click.option("--kv-mode", type=click.Choice(KV_MODES), default="full", show_default=True)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--plot", is_flag=True, help="Draw the Pareto fronts of both.")
+@db_option
+def compare(
+    a: str,
+    b: str,
+    models: Sequence[str],
+    tasks: Sequence[str],
+    kv_mode: KvMode,
+    form: str,
+    plot: bool,
+    db: str | None,
+) -> None:
+    """Compare A with B: two policies, two settings, two models, or two runs (run:N).
+
+    A policy stands for the setting picked at fidelity 99% on calibration documents, and its EE-scores are compared as
+    well. Every difference is B - A over the same documents, with its 95% interval by a paired bootstrap.
+
+    \b
+      eebench compare confidence entropy -m smollm2-135m
+      eebench compare confidence:threshold=0.95 entropy:threshold=0.1 -t eebench_facts
+      eebench compare smollm2-135m smollm2-135m-joint
+      eebench compare run:3 run:7
+    """
+    from eebench import comparison
+
+    with Store.open(db, create=False) as store:
+        runs = a.startswith("run:") or b.startswith("run:")
+        results = store.all_results(models, tasks, kv_mode) if runs else store.newest(models, tasks, kv_mode).results
+        one, other = (comparison.side(name, results) for name in (a, b))
+        found = comparison.compare(one, other, results, store)
+    if form == "json":
+        click.echo(strict_json.dumps(comparison.comparison_record(found), indent=2))
+        return
+    _show(found, Console())
+    if plot:
+        _plot(found)
+
+
+def _show(found: Comparison, console: Console) -> None:
+
+    a, b = found.a.name, found.b.name
+    pairs = "1 pair" if found.pairs == 1 else f"{found.pairs} pairs"
+    console.print(
+        f"{a} (A) and {b} (B): {pairs} of results on {found.documents} documents\n", style="bold", markup=False
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for heading in ("A", "B", "B - A", "95%"):
+        table.add_column(heading, justify="right")
+    for measure in (*found.scores, *found.measures):
+        low, high = measure.difference.low, measure.difference.high
+        told = "" if measure.difference.sign else "cannot be told apart"
+        shown = _score if measure.name.startswith("EE-score") else _plain if measure.name == "quality" else _percent
+        cells = (measure.a, measure.b, measure.difference.value)
+        table.add_row(measure.name, *map(shown, cells), f"{shown(low)} to {shown(high)}", told)
+    console.print(table)
+    settings = sorted({s.result.setting for side in (found.a, found.b) for s in side.results.values()})
+    if {found.a.what, found.b.what} <= {"policy", "setting"} and len(settings) <= 6:
+        console.print(f"\nSettings: {', '.join(settings)}.", markup=False)
+    _show_changed(found, console)
+
+
+def _show_changed(found: Comparison, console: Console) -> None:
+
+    whose = "the full model's answer" if found.a.what == "model" else "the answer"
+    console.print(
+        f"\nDocuments: {whose} scores the same on {found.same}, differently on {len(found.changed)}.", markup=False
+    )
+    for one in found.changed[:SHOWN]:
+        place = f"{one.model} on {one.task}, document {one.document}"
+        console.print(f"  {place}: {one.a:.3g} under A, {one.b:.3g} under B", markup=False, highlight=False)
+    if len(found.changed) > SHOWN:
+        console.print(f"  ... and {len(found.changed) - SHOWN} more (--format json has them all)", markup=False)
+
+
+def _plot(found: Comparison) -> None:
+    from eebench.terminal_plots import pareto_plot
+
+    for key in next(iter(found.curves.values()), {}):
+        click.echo()
+        click.echo(
+            pareto_plot(
+                f"{key[0]} on {key[1]}", {n: fronts[key] for n, fronts in found.curves.items() if key in fronts}
+            )
+        )
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _score(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3f}"
