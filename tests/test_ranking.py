@@ -342,3 +342,18 @@ class TestIntervals:
     def test_without_rows_there_are_no_intervals(self) -> None:
         _board, results = self.board({"mine": [(0.3, 0.9)]})
         assert all(row.interval_layers is None for row in rank(results).ranking)
+
+
+def test_what_training_for_early_exit_bought_is_said_in_a_sentence(plane: Evaluation) -> None:
+    before, after = (replace(plane, model=model) for model in ("smollm2-135m", "smollm2-135m-joint"))
+    results = [
+        setting("oracle", 0.2, 1.0, before),
+        setting("mine", 0.2, 0.75, before),
+        setting("oracle", 0.4, 1.0, after),
+        setting("mine", 0.4, 0.9, after),
+    ]
+    (said,) = [sentence for sentence in rank(results).summary if "Trained for early exit" in sentence]
+    assert said.startswith("smollm2-135m: the oracle could skip 20.0% of layers, and the best policy, mine, has")
+    assert "Trained for early exit (smollm2-135m-joint): the oracle could skip 40.0% of layers" in said
+    alone = [result for result in results if result.evaluation.model == "smollm2-135m"]
+    assert not any("Trained" in sentence for sentence in rank(alone).summary)
