@@ -30,7 +30,7 @@ CALIBRATED = "confidence:calibrated=true,threshold=[0.1,0.2,0.3,0.4,0.5,0.6,0.7,
 
 CALIBRATED_NAME = "confidence, calibrated"
 
-KV_SETTINGS = ("confidence:threshold=[0.9,0.99]", "state:threshold=0.98")
+KV_SETTINGS = ("confidence:threshold=[0.97,0.999]", "state:threshold=0.995")
 """What is executed under each KV mode."""
 
 NOT_LOCATING = ("full", "oracle", "oracle-stable", "random")
