@@ -8,8 +8,7 @@ from pydantic import Field
 from eebench.errors import EEBenchError
 from eebench.policy import Bools, ExitPolicy, Floats, Hindsight, LayerView, fitted, swept, toward_one
 
-SURE = 30.0
-"""A score that stands for certainty: the logistic function of it is 1 in double precision but for 1e-13."""
+SURE = 30.0  # a score whose logistic function is 1 but for 1e-13
 
 
 class Confidence(ExitPolicy):
@@ -32,9 +31,7 @@ class Confidence(ExitPolicy):
         if not self.calibrated:
             return layer.max_prob >= self.threshold
         if self.scaling is None:
-            raise EEBenchError(
-                "calibrated confidence learns from calibration documents first: use it in `eebench run`."
-            )
+            raise EEBenchError("calibrated confidence learns first: use it in `eebench run`.")
         slope, intercept = self.scaling[layer.index - 1]
         score = slope * _logit(layer.max_prob) + intercept
         stops: Bools = 0.5 + 0.5 * np.tanh(score / 2) >= self.threshold  # the logistic function, never overflowing
