@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eebench.cost import CostModel
-from eebench.metrics import Response, TaskScorer
 from eebench.policy import Bools, ExitPolicy, Ints
 from eebench.replaying import Decisions, replay
 from eebench.traces import Trace
 from eebench.trees import Tree, Walk
+
+if TYPE_CHECKING:
+    from eebench.metrics import Response, TaskScorer
 
 
 @dataclass(frozen=True)

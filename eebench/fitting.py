@@ -9,6 +9,9 @@ from pydantic import ValidationError
 
 from eebench.errors import EEBenchError
 from eebench.policy import ExitPolicy, Hindsight, field_extra
+from eebench.progress import Progress, Silent
+from eebench.spec import PolicySpec, settings_for
+from eebench.traces import Trace
 
 
 def fit_all(settings: Sequence[ExitPolicy], calibration: Hindsight) -> list[ExitPolicy]:
@@ -24,6 +27,21 @@ def fit_all(settings: Sequence[ExitPolicy], calibration: Hindsight) -> list[Exit
         raise EEBenchError(f"{names} cannot learn: the task has no calibration documents; run more documents.")
     learned = {policy: _learned(setting, calibration) for policy, setting in learners.items()}
     return [_filled_in(setting, learned[type(setting)]) if setting.needs_fit else setting for setting in settings]
+
+
+def fitted_settings(specs: Sequence[PolicySpec], trace: Trace, progress: Progress | None = None) -> list[ExitPolicy]:
+    """The settings that specs mean on a traced model, those that learn fitted on the calibration documents.
+
+    Where there are no calibration documents, policies that learn are left out with a warning.
+    """
+    settings = settings_for(specs, trace.num_layers)
+    calibration = trace.in_part("calibration")
+    if calibration.any():
+        return fit_all(settings, trace.select(calibration))
+    left_out = sorted({setting.name for setting in settings if setting.needs_fit})
+    if left_out:
+        (progress or Silent()).warn(f"{', '.join(left_out)} left out: no document here is one to learn from; run more.")
+    return [setting for setting in settings if not setting.needs_fit]
 
 
 def _learned(setting: ExitPolicy, calibration: Hindsight) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from lm_eval.api.metrics import mean
 
 from eebench.errors import EEBenchError
 from eebench.harness import LoadedTask
+from eebench.quality import is_informative, retention_of
 from eebench.results import MetricValue
 
 MetricKey = tuple[str, str]
@@ -28,8 +29,6 @@ PREFERRED = ("acc", "exact_match", "bits_per_byte", "acc_norm", "byte_perplexity
 """The main metric of a task is the first of these it defines, else its first."""
 SHARE_OF_CHOICES = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info")
 """Metrics whose chance level is one over the number of choices."""
-SIGNIFICANCE = 1.645
-"""Standard errors above chance at which a task is informative: one-sided 5%."""
 GUESSES = 64
 """Random answers averaged for the chance level of a metric without a closed form."""
 BOOTSTRAP_DRAWS = 100
@@ -116,15 +115,13 @@ class TaskScorer:
 
     def retention(self, quality: float | None, full: float | None) -> float | None:
         """(Q - chance) / (Q_full - chance); None where the full model is at chance."""
-        if quality is None or full is None or full == self.chance:
-            return None
-        return (quality - self.chance) / (full - self.chance)
+        return retention_of(quality, full, self.chance)
 
     def informative(self, full: MetricValue) -> tuple[bool, str]:
         """Whether the full model is significantly better than chance, and if not, why."""
         if full.value is None or full.stderr is None:
             return False, f"too few documents to tell the full model's {self.main[0]} from chance."
-        if self.direction * (full.value - self.chance) > SIGNIFICANCE * full.stderr:
+        if is_informative(full.value, full.stderr, self.chance, self.direction):
             return True, ""
         return False, (
             f"the full model's {self.main[0]} {full.value:.3f} ± {full.stderr:.3f} is not significantly better than "

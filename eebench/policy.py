@@ -214,6 +214,11 @@ def uniform(keys: NDArray[np.uint64], seed: int) -> Floats:
 # --- policies ----------------------------------------------------------------------------------------------------
 
 
+def kebab_case(class_name: str) -> str:
+    """The name of a policy that gives itself none: MyPolicy is my-policy."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", class_name).lower()
+
+
 class ExitPolicy(BaseModel, ABC):
     """When a position may leave the model. Subclass it, declare parameters as fields, and answer `stops`.
 
@@ -243,7 +248,7 @@ class ExitPolicy(BaseModel, ABC):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         if "name" not in cls.__dict__:
-            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
+            cls.name = kebab_case(cls.__name__)
 
     @abstractmethod
     def stops(self, layer: LayerView) -> Bools:

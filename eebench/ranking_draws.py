@@ -85,6 +85,8 @@ class ScoreDraws:
         if not known or len(known) < len(drawn):
             return None
         skill, oracle = (np.sum(column, axis=0) for column in zip(*known, strict=True))
+        if oracle[0] <= 0:
+            return None  # nothing to have a share of
         with np.errstate(invalid="ignore", divide="ignore"):
             scores: Draws = 100 * skill / oracle
         return scores

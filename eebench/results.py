@@ -78,8 +78,9 @@ class Evaluation:
         coin_end: `calibration`, `test` and `all` -> summary of stopping everywhere at layer 1, where the no-skill line
             ends.
         documents: per document: `id`, `hash`, `part`, `n_positions`, and `layer_agrees` [documents, layers], the number
-            of positions at which a layer's top-1 is the full model's; and the columns of `Result.documents` for
-            stopping everywhere at layer 1, under `coin_` and their name.
+            of positions at which a layer's top-1 is the full model's; `prompt_hash`, over the tokens of its prompts,
+            and `trace_hash`, over what the layers say there; and the columns of `Result.documents` for stopping
+            everywhere at layer 1, under `coin_` and their name.
     """
 
     model: str

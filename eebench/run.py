@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 from eebench.cache import traces_dir
 from eebench.errors import EEBenchError
-from eebench.fitting import fit_all
+from eebench.fitting import fitted_settings as fitted_settings  # under this name its callers know it
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.own_tasks import GENERATION_TASKS
 from eebench.policy import ExitPolicy
+from eebench.policy_sources import keep_sources
 from eebench.progress import Progress, Silent
 from eebench.registry import find_policy
 from eebench.results import Evaluation, KvMode, Result, columns
 from eebench.scoring import Scorer, coin_end_setting
-from eebench.spec import PolicySpec, parse_policies, settings_for
+from eebench.spec import PolicySpec, parse_policies
 from eebench.subject import Subject, load_subject
 from eebench.task_traces import Traced, trace_task
 from eebench.trace_cache import TraceCache
-from eebench.traces import Trace
 
 if TYPE_CHECKING:
     from eebench.models import LoadOptions
@@ -69,30 +69,8 @@ def evaluation_of(
         n_positions=trace.num_positions,
         cost=subject.cost.to_json(),
         coin_end=scorer.coin_end(),
-        documents=columns(
-            id=[document.id for document in trace.documents],
-            hash=[document.hash for document in trace.documents],
-            part=[document.part for document in trace.documents],
-            n_positions=scorer.positions_per_document,
-            layer_agrees=scorer.layer_agreement(),
-            **scorer.coin_end_columns(),
-        ),
+        documents=columns(prompt_hash=traced.prompt_hashes, **scorer.document_columns()),
     )
-
-
-def fitted_settings(specs: Sequence[PolicySpec], trace: Trace, progress: Progress | None = None) -> list[ExitPolicy]:
-    """The settings that specs mean on a traced model, those that learn fitted on the calibration documents.
-
-    Where there are no calibration documents, policies that learn are left out with a warning.
-    """
-    settings = settings_for(specs, trace.num_layers)
-    calibration = trace.in_part("calibration")
-    if calibration.any():
-        return fit_all(settings, trace.select(calibration))
-    left_out = sorted({setting.name for setting in settings if setting.needs_fit})
-    if left_out:
-        (progress or Silent()).warn(f"{', '.join(left_out)} left out: no document here is one to learn from; run more.")
-    return [setting for setting in settings if not setting.needs_fit]
 
 
 def with_references(specs: Sequence[PolicySpec]) -> list[PolicySpec]:
@@ -244,6 +222,7 @@ def _executed(
 def run(plan: RunPlan, store: Store, run_id: int, progress: Progress | None = None) -> int:
     """Measure a plan into a store, one transaction per finished setting; returns the number of results."""
     done = 0
+    keep_sources(spec.policy for spec in plan.specs)
     for measured in measure(plan, progress):
         evaluation_id = store.add_evaluation(run_id, measured.evaluation)
         for result in measured.results(progress):

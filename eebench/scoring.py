@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eebench.answers import Answerer, Answers, common_prefix, repetition, tokens_of
 from eebench.cost import CostModel
-from eebench.metrics import TaskScorer
 from eebench.policy import Bools, ExitPolicy, Ints
 from eebench.registry import find_policy, source_hash
 from eebench.results import COIN, Columns, MetricValue, Result, Summary, columns
 from eebench.traces import Document, Part, Trace
+
+if TYPE_CHECKING:
+    from eebench.metrics import TaskScorer
 
 PARTS: tuple[Part, Part] = ("calibration", "test")
 
@@ -73,6 +75,18 @@ class Scorer:
     def coin_end_columns(self) -> Columns:
         """The same per document, under the names of a result's columns with `coin_` before them."""
         return {f"{COIN}{name}": values for name, values in self._coin_end.columns.items()}
+
+    def document_columns(self) -> Columns:
+        """What all settings share, per document: `Evaluation.documents` without the hashes of prompts."""
+        return columns(
+            id=[document.id for document in self.documents],
+            hash=[document.hash for document in self.documents],
+            part=[document.part for document in self.documents],
+            trace_hash=self.answerer.full_trace.document_hashes(),
+            n_positions=self.positions_per_document,
+            layer_agrees=self.layer_agreement(),
+            **self.coin_end_columns(),
+        )
 
     def layer_agreement(self) -> NDArray[np.int64]:
         """Per document, at how many positions of the full model's own answers a layer's top-1 is the full model's.

@@ -6,7 +6,7 @@ entropy:threshold=0.1..2.0/20             20 evenly spaced values, both ends inc
 patience:patience=1..8                    whole numbers
 margin:threshold=[0.5,0.9]                a list
 ./my_policy.py  ./my_policy.py:MyPolicy   a file, and a class in it; parameters follow as above
-all                                       every built-in policy
+all                                       every built-in policy, and none of an installed package or a file
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from typing import Any
 
+import click
 import numpy as np
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from eebench.errors import EEBenchError, unknown
-from eebench.policy import ExitPolicy, field_extra
-from eebench.registry import builtin_policies, find_policy, load_policy_file
+from eebench.policy import ExitPolicy, Sweep, field_extra
+from eebench.policy_modules import one_line
+from eebench.registry import builtin_policies, find_policy, installed_policies, load_policy_file
 
 _FILE = re.compile(r"(?P<path>.*?\.py)(?::(?P<cls>[^:=]+))?(?P<colon>:(?P<params>.*))?")
 _COMMA = re.compile(r",(?![^\[]*\])")  # one outside brackets
@@ -49,7 +52,8 @@ class PolicySpec:
         """Every setting that is meant on a model of `num_layers` layers.
 
         Raises:
-            EEBenchError: a layer is named that the model does not have, or no combination of the values can be.
+            EEBenchError: a layer is named that the model does not have, or no combination of the values can be; or the
+                policy's sweep raised, or one of its parameters is not a plain value.
         """
         grid = {**self._default_sweeps(num_layers), **self.values}
         count = math.prod(len(values) for values in grid.values())
@@ -65,12 +69,18 @@ class PolicySpec:
         if not made:
             raise refused or EEBenchError(f"'{self.text}' means no setting: a default sweep of it is empty.")
         self._check_layers(made, num_layers)
-        return list(dict.fromkeys(made))
+        try:
+            return list(dict.fromkeys(made))
+        except TypeError:
+            raise EEBenchError(
+                f"policy {self.policy.name} has a list or a dictionary as a parameter, which no setting can be told "
+                f"by: declare it as a tuple, or as several parameters."
+            ) from None
 
     def _default_sweeps(self, num_layers: int) -> dict[str, Sequence[Any]]:
         """The sweeps of a policy whose swept parameters nobody has given."""
-        sweeps = default_sweeps(self.policy, num_layers)
-        return {} if sweeps.keys() & self.values.keys() else sweeps
+        given = any("sweep" in field_extra(self.policy, name) for name in self.values)
+        return {} if given else default_sweeps(self.policy, num_layers)
 
     def _check_layers(self, settings: Iterable[ExitPolicy], num_layers: int) -> None:
         layers = [name for name in self.values if field_extra(self.policy, name).get("layer")]
@@ -107,9 +117,25 @@ def parameters(policy: type[ExitPolicy]) -> list[str]:
 
 
 def default_sweeps(policy: type[ExitPolicy], num_layers: int) -> dict[str, Sequence[Any]]:
-    """Parameter -> the values it takes on a model of `num_layers` layers when the policy is named alone."""
-    sweeps = {name: field_extra(policy, name).get("sweep") for name in policy.model_fields}
-    return {name: sweep(num_layers) for name, sweep in sweeps.items() if sweep}
+    """Parameter -> the values it takes on a model of `num_layers` layers when the policy is named alone.
+
+    Raises:
+        EEBenchError: a sweep raised, or is not a sequence.
+    """
+    swept = {name: field_extra(policy, name).get("sweep") for name in policy.model_fields}
+    return {name: _swept(policy, name, sweep, num_layers) for name, sweep in swept.items() if sweep}
+
+
+def _swept(policy: type[ExitPolicy], name: str, sweep: Sweep, num_layers: int) -> Sequence[Any]:
+    try:
+        values = sweep(num_layers)
+        len(values)
+    except Exception as error:  # a contributor's code may raise anything
+        raise EEBenchError(
+            f"policy {policy.name}: the default sweep of {name}, on a model of {num_layers} layers, raised "
+            f"{one_line(error)}; mend its `over`."
+        ) from error
+    return values
 
 
 def _split(value: str) -> list[str]:
@@ -133,22 +159,29 @@ def _parse(text: str) -> Iterator[PolicySpec]:
         colon, assignments = file["colon"], file["params"]
     else:
         name, colon, assignments = text.partition(":")
-        policy = _builtin(name.strip(), text)
+        policy = _named(name.strip(), text)
     if colon and not assignments:
         before = text.rstrip(":")
         raise EEBenchError(f"'{text}' ends in a colon: write {before}, or {before}:parameter=value.")
     yield PolicySpec(text, policy, dict(_parameters(policy, assignments or "", text)))
 
 
-def _builtin(name: str, text: str) -> type[ExitPolicy]:
-    """The built-in policy that `text` begins with, or what is likely meant where there is none."""
+def _named(name: str, text: str) -> type[ExitPolicy]:
+    """The built-in or installed policy that `text` begins with, or what is likely meant where there is none."""
     if name == "all":
         raise EEBenchError(f"'{text}': all takes no parameters; give them to policies by name.")
     if _number(name) is not None:
         raise EEBenchError(f"'{text}' is no policy: several values are a list, as in threshold=[0.1,0.5].")
     if "=" in name:
         raise EEBenchError(f"'{text}': parameters follow a policy and a colon, as in entropy:threshold=0.5.")
+    if name in builtin_policies() and name in installed_policies():
+        _warn_once(installed_policies()[name].refused)
     return find_policy(name)
+
+
+@cache
+def _warn_once(sentence: str) -> None:
+    click.echo(f"Warning: {sentence}", err=True)
 
 
 def _check_names(specs: Sequence[PolicySpec]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from eebench.scoring import Scorer
 from eebench.statistics import REGISTRY, fingerprint
 from eebench.subject import Subject
 from eebench.trace_cache import DamagedTrace, TraceCache, TraceKey, shard_digest
+from eebench.trace_manifest import CostNumbers, ShardOf, TraceManifest, hash_of_documents
 from eebench.traces import Trace, concatenate
 from eebench.tracing import EncodedDocument, trace_documents
 from eebench.trees import Tree, Walk, concatenate_trees
@@ -42,6 +42,7 @@ class Traced:
     Attributes:
         trace: the positions of the task; in generation, of the full model's own answers.
         documents_hash: a hash of all prompts; only results that share it are compared.
+        prompt_hashes: the same of each document. [documents]
         decode: has settings decoded together, so that they can be scored; nothing to do where a trace serves them all.
         executed: in generation, the scorer of settings that are executed under a KV mode.
     """
@@ -49,6 +50,7 @@ class Traced:
     trace: Trace
     scorer: Scorer
     documents_hash: str
+    prompt_hashes: Sequence[str]
     decode: Callable[[Sequence[ExitPolicy]], None]
     executed: Callable[[ExecutionMode], Scorer] | None = None
 
@@ -65,7 +67,7 @@ def trace_task(
     """Trace a task, using the shards that are in the cache and adding those that are not."""
     progress = progress or Silent()
     instances = task.requests(options, subject.encoder)
-    shards = _Shards(subject, task, cache, progress)
+    shards = _Shards(subject, task, options, cache, progress)
     if task.generates:
         return _decode_task(subject, task, instances, shards, batch_size)
     return _trace_task(subject, task, instances, shards, batch_size)
@@ -78,8 +80,9 @@ def _trace_task(
     tokens = [request.num_positions for document in documents for request in document.requests]
     scorer = TaskScorer(task, instances, tokens, subject.vocab_size)
     traces: list[Trace] = []
+    cut = list(cut_into_shards(documents))
     with shards.stage("Tracing", len(documents)) as advance:
-        for shard in cut_into_shards(documents):
+        for shard in cut:
             trace = shards.load(TraceCache.load, shard)
             if trace is None:
                 trace = trace_documents(subject.reader, shard, batch_size)
@@ -87,9 +90,12 @@ def _trace_task(
             traces.append(trace)
             advance(len(shard))
     shards.note_reused(len(traces))
+    shards.describe(cut, scorer)
     trace = concatenate(traces)
     answers = LikelihoodAnswers(trace, scorer, subject.cost)
-    return Traced(trace, Scorer(answers, subject.cost, scorer), _hash_of(documents), lambda _settings: None)
+    hashes = _hashes(documents)
+    replayed = Scorer(answers, subject.cost, scorer)
+    return Traced(trace, replayed, hash_of_documents(hashes), hashes, lambda _settings: None)
 
 
 def cut_into_shards(documents: Sequence[EncodedDocument]) -> Iterator[list[EncodedDocument]]:
@@ -120,6 +126,7 @@ def _decode_task(
     scorer = TaskScorer(task, instances)
     forest = Forest(subject, documents, shards, batch_size)
     tree, walk = forest.way(FullModelReadWhole())
+    shards.describe(forest.shards, scorer)
 
     @cache
     def text(request: int, tokens: tuple[int, ...]) -> str:
@@ -134,7 +141,8 @@ def _decode_task(
 
     answers = TreeAnswers(forest.way, tree.along(walk), scorer, subject.cost, text)
     replayed = Scorer(answers, subject.cost, scorer)
-    return Traced(answers.full_trace, replayed, _hash_of(documents), forest.decode, executed)
+    hashes = _hashes(documents)
+    return Traced(answers.full_trace, replayed, hash_of_documents(hashes), hashes, forest.decode, executed)
 
 
 class FullModelReadWhole(Bound):
@@ -146,7 +154,11 @@ class FullModelReadWhole(Bound):
 
 
 class Forest:
-    """The trees of a task, a shard of documents each, which grow as settings are decoded on them."""
+    """The trees of a task, a shard of documents each, which grow as settings are decoded on them.
+
+    Attributes:
+        shards: the documents of each tree.
+    """
 
     def __init__(
         self, subject: Subject, documents: Sequence[PromptedDocument], shards: _Shards, batch_size: int | None
@@ -157,8 +169,8 @@ class Forest:
         """
         self._subject, self._shards, self._batch_size = subject, shards, batch_size
         starts = range(0, len(documents), SHARD_ANSWERS)
-        self._documents = [documents[start : start + SHARD_ANSWERS] for start in starts]
-        self._trees = [shards.load(TraceCache.load_tree, shard) for shard in self._documents]
+        self.shards = [documents[start : start + SHARD_ANSWERS] for start in starts]
+        self._trees = [shards.load(TraceCache.load_tree, shard) for shard in self.shards]
         self._whole: Tree | None = None  # put together from all shards
         shards.note_reused(len(self._trees))
 
@@ -176,8 +188,8 @@ class Forest:
         """Decode settings together, as far as their ways are not there yet."""
         from eebench.tree_decoding import grow
 
-        with self._shards.stage("Decoding", sum(map(len, self._documents)), _some(settings)) as advance:
-            for number, documents in enumerate(self._documents):
+        with self._shards.stage("Decoding", sum(map(len, self.shards)), _some(settings)) as advance:
+            for number, documents in enumerate(self.shards):
                 stop = self._subject.encoder.stop_rule
                 grown = grow(self._subject.runner, self._trees[number], documents, settings, stop, self._batch_size)
                 if grown is not self._trees[number]:
@@ -209,9 +221,17 @@ Shard = TypeVar("Shard")
 class _Shards:
     """The shards of one (model, task), in the cache or not, and what is said of them."""
 
-    def __init__(self, subject: Subject, task: LoadedTask, cache: TraceCache | None, progress: Progress) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        task: LoadedTask,
+        options: TaskOptions,
+        cache: TraceCache | None,
+        progress: Progress,
+    ) -> None:
         loaded = subject.loaded
         self._cache, self.progress = cache, progress
+        self._subject, self._loaded_task, self._options = subject, task, options
         self._key = TraceKey(loaded.model_id, loaded.revision, loaded.dtype, task.name, task.version, fingerprint())
         self._model, self._task = loaded.name, task.name
         self._reused = 0
@@ -239,6 +259,27 @@ class _Shards:
         if self._cache:
             self._cache.save(self._key, _digest(documents), shard)
 
+    def describe(self, shards: Sequence[Sequence[_Hashed]], scorer: TaskScorer) -> None:
+        """Keep beside the shards what others need to replay them without the model."""
+        if self._cache is None:
+            return
+        subject, task = self._subject, self._loaded_task
+        hashes = [_hashes(documents) for documents in shards]
+        manifest = TraceManifest(
+            model=subject.loaded.name,
+            vocab_size=subject.vocab_size,
+            cost=CostNumbers.model_validate(subject.cost.to_json()),
+            num_fewshot=task.num_fewshot,
+            chat_template=self._options.chat_template,
+            generates=task.generates,
+            metric=scorer.main[0],
+            metric_direction=scorer.direction,
+            chance=scorer.chance,
+            documents_hash=hash_of_documents([one for of_shard in hashes for one in of_shard]),
+            shards=tuple(ShardOf(prompt_hashes=tuple(of_shard)) for of_shard in hashes),
+        )
+        self._cache.put(self._key, manifest.file_name, manifest.to_bytes())
+
     def note_reused(self, total: int) -> None:
         """Say how many shards were there."""
         if self._reused:
@@ -246,8 +287,8 @@ class _Shards:
 
 
 def _digest(documents: Sequence[_Hashed]) -> str:
-    return shard_digest([document.prompt_hash for document in documents])
+    return shard_digest(_hashes(documents))
 
 
-def _hash_of(documents: Sequence[_Hashed]) -> str:
-    return hashlib.sha256("\n".join(document.prompt_hash for document in documents).encode()).hexdigest()
+def _hashes(documents: Sequence[_Hashed]) -> list[str]:
+    return [document.prompt_hash for document in documents]

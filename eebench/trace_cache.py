@@ -14,8 +14,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import get_ident
@@ -91,7 +91,7 @@ class TraceCache:
         Raises:
             DamagedTrace: it is there and not what was written; it has been removed.
         """
-        return self._load(key, shard, _to_trace)
+        return self._load(key, shard, read_trace)
 
     def load_tree(self, key: TraceKey, shard: str) -> Tree | None:
         """A shard of a generation task, or None if it is not there.
@@ -99,19 +99,19 @@ class TraceCache:
         Raises:
             DamagedTrace: it is there and not what was written; it has been removed.
         """
-        return self._load(key, shard, _to_tree)
+        return self._load(key, shard, read_tree)
 
-    def _load(self, key: TraceKey, shard: str, made_of: Callable[[pa.Table], T]) -> T | None:
+    def _load(self, key: TraceKey, shard: str, read: Callable[[Path], T]) -> T | None:
         # Of a tree there are two for a moment, while it is replaced by one that holds more.
-        for path in sorted(self._folder(key).glob(f"{shard}-*.parquet"), key=_size, reverse=True):
+        for path in sorted(self.folder(key).glob(f"{shard}-*.parquet"), key=_size, reverse=True):
             try:
-                return made_of(_read(path))
+                return read(path)
             except FileNotFoundError:  # `eebench traces rm` was quicker, or another run that knew more
                 continue
-            except Exception as error:  # a damaged Parquet file raises whatever its reader stumbles over
+            except DamagedTrace:
                 with suppress(OSError):
                     path.unlink()
-                raise DamagedTrace(path.name) from error
+                raise
         return None
 
     def save(self, key: TraceKey, shard: str, trace: Trace | Tree) -> None:
@@ -120,15 +120,32 @@ class TraceCache:
         Raises:
             EEBenchError: the folder cannot be written to.
         """
-        folder = self._folder(key)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / "trace.json", json.dumps(asdict(key), indent=2).encode())
+        with self._writing(key) as folder:
             content = _parquet(_trace_table(trace) if isinstance(trace, Trace) else _tree_table(trace))
             path = folder / f"{shard}-{_checksum(content)}.parquet"
             write_whole(path, content)
             for older in set(folder.glob(f"{shard}-*.parquet")) - {path}:
                 older.unlink(missing_ok=True)
+
+    def put(self, key: TraceKey, name: str, content: bytes) -> None:
+        """Write a file beside the shards, or a shard that somebody else has made; what is there alike is left alone.
+
+        Raises:
+            EEBenchError: the folder cannot be written to.
+        """
+        with self._writing(key) as folder:
+            path = folder / name
+            if not path.is_file() or path.read_bytes() != content:
+                write_whole(path, content)
+
+    @contextmanager
+    def _writing(self, key: TraceKey) -> Iterator[Path]:
+        """The folder of a trace, made and described."""
+        folder = self.folder(key)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / "trace.json", json.dumps(asdict(key), indent=2).encode())
+            yield folder
         except OSError as error:
             raise EEBenchError(
                 f"the trace cache at {folder} cannot be written ({error.strerror or error}); make room, or set "
@@ -155,7 +172,8 @@ class TraceCache:
         except OSError as error:
             raise EEBenchError(f"{self.root / digest} cannot be removed ({error.strerror or error}).") from error
 
-    def _folder(self, key: TraceKey) -> Path:
+    def folder(self, key: TraceKey) -> Path:
+        """Where the shards of a trace are."""
         return self.root / key.digest
 
 
@@ -235,14 +253,39 @@ def _parquet(table: pa.Table) -> bytes:
     return content
 
 
-def _read(path: Path) -> pa.Table:
+def read_trace(path: Path) -> Trace:
+    """A shard of a likelihood task, from its file.
+
+    Raises:
+        DamagedTrace: it is not what its checksum says, or cannot be read.
+        FileNotFoundError: there is no such file.
+    """
+    return _read(path, _to_trace)
+
+
+def read_tree(path: Path) -> Tree:
+    """A shard of a generation task, from its file.
+
+    Raises:
+        DamagedTrace: it is not what its checksum says, or cannot be read.
+        FileNotFoundError: there is no such file.
+    """
+    return _read(path, _to_tree)
+
+
+def _read(path: Path, made_of: Callable[[pa.Table], T]) -> T:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    content = path.read_bytes()
-    if _checksum(content) != path.stem.rpartition("-")[2]:
-        raise DamagedTrace(path.name)
-    return pq.read_table(pa.BufferReader(content))
+    try:
+        content = path.read_bytes()
+        if _checksum(content) == path.stem.rpartition("-")[2]:
+            return made_of(pq.read_table(pa.BufferReader(content)))
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged Parquet file raises whatever its reader stumbles over
+        raise DamagedTrace(path.name) from error
+    raise DamagedTrace(path.name)
 
 
 def _to_trace(table: pa.Table) -> Trace:

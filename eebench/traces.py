@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,9 @@ from eebench.errors import unknown
 from eebench.policy import Bools, Floats, Ints
 
 Part = Literal["calibration", "test"]
+
+HASHED = ("divergence", "entropy", "entropy_norm", "max_prob", "state_cosine", "top1", "top2_margin")
+"""Statistics that tell one trace from another."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,19 @@ class Trace:
         is_top1: Bools = self.statistics["top1"] == self.target
         return is_top1  # [layers, positions]
 
+    def document_hashes(self) -> list[str]:
+        """Per document, a hash of what the layers say there: two with the same hash have the same trace, bit by bit.
+
+        Statistics that somebody else has registered are no part of it.
+        """
+        arrays = {name: self.statistics[name] for name in HASHED if name in self.statistics}
+        arrays |= {"target_logprob": self.target_logprob, "target": self.target[None]}
+        arrays |= {"context": self.context[None], "key": self.key[None]}
+        ends = np.searchsorted(self.document, np.arange(len(self.documents) + 1))
+        return [
+            _hash_of({name: values[:, start:end] for name, values in arrays.items()}) for start, end in pairwise(ends)
+        ]
+
     def in_part(self, part: Part) -> Bools:
         """Which documents belong to a part of the split. [documents]"""
         return np.array([document.part == part for document in self.documents], dtype=bool)
@@ -157,6 +174,14 @@ class Trace:
             ),
             documents=tuple(self.documents[i] for i in kept_documents),
         )
+
+
+def _hash_of(arrays: Mapping[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name, values in arrays.items():
+        digest.update(f"{name}:{values.dtype.str}:{values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:32]
 
 
 def concatenate(traces: Sequence[Trace]) -> Trace:

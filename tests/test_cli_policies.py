@@ -63,8 +63,8 @@ class TestList:
 
     def test_names_rule_and_parameters_with_the_size_of_their_sweep(self) -> None:
         listed = rows(policies().output)
-        assert listed["confidence"].split(maxsplit=1)[1] == (
-            f"{'max_prob(k) >= threshold':<58} {'threshold (14)':<28}       14"
+        assert listed["margin"].split(maxsplit=1)[1] == (
+            f"{'p(top-1) - p(top-2) at k >= threshold':<58} {'threshold (14)':<28}       14"
         )
         assert "first (5), last (4)" in listed["schedule"]
         assert "threshold (14), normalized " in listed["entropy"]
@@ -158,12 +158,16 @@ class TestShow:
         assert result.output.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", ["[]", "['show', 'gate']", "['--help']"])
+@pytest.mark.parametrize("arguments", ["[]", "['show', 'gate']", "['--help']", "['check', 'margin']", "['new', '1']"])
 def test_nothing_heavy_is_imported(arguments: str) -> None:
     code = (
         "import sys\n"
         "from eebench.cli import main\n"
-        f"main(['policies', *{arguments}], standalone_mode=False)\n"
+        "from eebench.errors import EEBenchError\n"
+        "try:\n"
+        f"    main(['policies', *{arguments}], standalone_mode=False)\n"
+        "except EEBenchError:\n"
+        "    pass\n"
         "heavy = {'torch', 'lm_eval', 'transformers', 'datasets', 'sklearn', 'pandas'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )

@@ -54,7 +54,10 @@ class TestRunning:
         names = {row["policy"] for row in board["ranking"]}
         assert len(names) >= 12
         assert {"confidence", "gate", "oracle", "random", "static", "full"} <= names
-        assert [row["rank"] for row in board["ranking"] if row["kind"] == "policy"] == list(range(1, 10))
+        ranks = [row["rank"] for row in board["ranking"] if row["kind"] == "policy"]
+        assert len(ranks) == 9
+        assert ranks[0] == 1
+        assert all(1 <= rank <= place for place, rank in enumerate(ranks, start=1))  # shared where nothing tells apart
         assert all(row["rank"] is None for row in board["ranking"] if row["bound"] or row["kind"] == "control")
         oracle = next(row for row in board["ranking"] if row["policy"] == "oracle")
         assert oracle["ee_score_layers"] == pytest.approx(100)

@@ -12,8 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from eebench.cli.own_policy import check, new
+from eebench.errors import EEBenchError
 from eebench.policy import ExitPolicy, field_extra
-from eebench.registry import builtin_policies
+from eebench.policy_modules import one_line
+from eebench.registry import builtin_policies, installed_policies
 from eebench.spec import PolicySpec, default_sweeps, parameters, parse_policies
 
 _LAYERS = 32
@@ -26,9 +29,16 @@ _FILE_WIDTH = 120
 @click.group(invoke_without_command=True)
 @click.pass_context
 def policies(ctx: click.Context) -> None:
-    """List the policies; `show NAME` describes one, also one in a file: `show ./my_policy.py`."""
+    """List the policies; `show NAME` describes one, `new` begins one of your own, `check` is its entry exam.
+
+    A policy is a built-in one, one of an installed package, or one in a file: `show ./my_policy.py`.
+    """
     if not ctx.invoked_subcommand:
         print_list(_console())
+
+
+policies.add_command(new)
+policies.add_command(check)
 
 
 def _console() -> Console:
@@ -37,23 +47,54 @@ def _console() -> Console:
 
 
 def print_list(console: Console) -> None:
-    """All built-in policies, one to a row."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, ratio in (("policy", None), ("kind", None), ("stops at layer k when", 3), ("parameters", 2)):
-        table.add_column(heading, ratio=ratio, no_wrap=ratio is None)
-    table.add_column("settings", justify="right")
+    """All built-in policies and all of installed packages, one to a row; what of these cannot be used, on stderr."""
+    table = _list_table("policy", "kind")
     for name, policy in builtin_policies().items():
-        style = "" if policy.kind == "policy" else "dim"
-        cells = (name, policy.kind, policy.formula, _swept_in_short(policy), str(len(_default_settings(policy))))
-        table.add_row(*map(Text, cells), style=style)
+        _add_row(table, policy, name, policy.kind)
     console.print(table)
+    broken = _print_installed(console)
     console.print(
         Text(
             f"\nsettings: the default sweep, on a model of {_LAYERS} layers; (n): how many values of a parameter are "
             f"in it. Every policy also takes min_layer and every. `eebench policies show NAME` says more; a policy of "
-            f"your own is a file, as in `eebench run -p ./my_policy.py`."
+            f"your own is a file, as in `eebench run -p ./my_policy.py`; `eebench policies new my_policy` begins one."
         )
     )
+    for sentence in broken:
+        click.echo(f"Warning: {sentence}", err=True)
+
+
+def _print_installed(console: Console) -> list[str]:
+    """The policies of installed packages; returns a sentence for each that cannot be used."""
+    table, broken = _list_table("installed", "package", "kind"), []
+    for entry in installed_policies().values():
+        try:
+            policy = entry.load()
+            _add_row(table, policy, policy.name, entry.package, policy.kind)
+        except EEBenchError as error:
+            broken.append(error.message)
+        except Exception as error:  # a package's code may raise anything
+            broken.append(f"{entry} could not be described: {one_line(error)}.")
+    if table.row_count:
+        console.print()
+        console.print(table)
+    return broken
+
+
+def _list_table(*what_it_is: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in what_it_is:
+        table.add_column(heading, no_wrap=True)
+    table.add_column("stops at layer k when", ratio=3)
+    table.add_column("parameters", ratio=2)
+    table.add_column("settings", justify="right", no_wrap=True)
+    return table
+
+
+def _add_row(table: Table, policy: type[ExitPolicy], *what_it_is: str) -> None:
+    style = "" if policy.kind == "policy" else "dim"
+    cells = (*what_it_is, policy.formula, _swept_in_short(policy), str(len(_default_settings(policy))))
+    table.add_row(*map(Text, cells), style=style)
 
 
 def _own_parameters(policy: type[ExitPolicy]) -> list[str]:
@@ -90,7 +131,7 @@ def _describe(spec: PolicySpec, console: Console) -> None:
         console.print(Text(inspect.cleandoc(policy.__doc__)))
     console.print()
     facts = _two_columns()
-    for fact, value in _facts(policy):
+    for fact, value in _facts(spec):
         facts.add_row(Text(fact), Text(value))
     console.print(facts)
     console.print(Text("\nparameters", "bold"))
@@ -107,13 +148,17 @@ def _two_columns() -> Table:
     return table
 
 
-def _facts(policy: type[ExitPolicy]) -> Iterator[tuple[str, str]]:
+def _facts(spec: PolicySpec) -> Iterator[tuple[str, str]]:
+    policy = spec.policy
     yield "stops at k when", policy.formula or "its file says"
     yield "source", policy.source or "its file does not say"
     count = len(_default_settings(policy))
     plural = "" if count == 1 else "s"
     yield "default sweep", f"{count} setting{plural} on a model of {_LAYERS} layers" if count else "none"
     yield "defined in", inspect.getfile(policy)
+    entry = installed_policies().get(spec.text.partition(":")[0].strip())
+    if entry and not entry.refused:
+        yield "package", entry.package
 
 
 def _parameter_table(policy: type[ExitPolicy]) -> Table:

@@ -1,8 +1,9 @@
-"""`eebench traces`: what is in the trace cache."""
+"""`eebench traces`: what is in the trace cache, and how it gets out of it and into it."""
 
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -18,7 +19,7 @@ from eebench.trace_cache import CachedTrace, TraceCache
 @click.group(invoke_without_command=True)
 @click.pass_context
 def traces(ctx: click.Context) -> None:
-    """List cached traces; `rm` removes them."""
+    """List cached traces; `export` publishes them, `import` takes published ones in, `rm` removes them."""
     if not ctx.invoked_subcommand:
         ctx.invoke(list_traces)
 
@@ -45,6 +46,61 @@ def _row(trace: CachedTrace) -> tuple[str, ...]:
         else ("unreadable: its trace.json is damaged", "", "", "", "")
     )
     return (trace.digest[:12], *what, str(trace.shards), decimal(trace.bytes))
+
+
+@traces.command("export")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A folder that is not there yet, or a file that ends in .tar.gz.",
+)
+@click.option(
+    "--documents",
+    metavar="HASH",
+    help="The documents, by the beginning of their hash, where a trace has several sets.  [default: the most]",
+)
+def export(ids: tuple[str, ...], output: Path, documents: str | None) -> None:
+    """Write traces, by id (its beginning is enough), for others to replay without weights or a GPU."""
+    from eebench.kept_traces import of_cached
+    from eebench.published_traces import export_traces, pick
+
+    cache = TraceCache(traces_dir())
+    found = cache.traces()
+    chosen = []
+    for cached in dict.fromkeys(_find(found, beginning) for beginning in ids):
+        sets = list(of_cached(cache, cached))
+        if not sets:
+            raise EEBenchError(
+                f"trace {cached.digest[:12]} does not say what it is of, or is not whole: `eebench run` the same model "
+                f"and task once more, which takes seconds where the trace is there."
+            )
+        chosen.append(pick(sets, documents))
+    export_traces(chosen, output)
+    for kept in chosen:
+        click.echo(
+            f"{kept}: {kept.manifest.num_layers} layers, {len(kept.files)} file{'' if len(kept.files) == 1 else 's'}"
+        )
+    click.echo(f"Written to {output}.")
+
+
+@traces.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+def import_(path: Path) -> None:
+    """Take published traces into the cache: a folder, or a .tar.gz. What is damaged or foreign is refused."""
+    from eebench.published_traces import import_traces
+
+    for imported in import_traces(path, TraceCache(traces_dir())):
+        kept = imported.trace
+        click.echo(f"{kept}: {imported.new} of {len(kept.files)} files are new")
+        if imported.foreign:
+            click.echo(
+                "  made with other statistics than this EEBench's: `eebench rank --trace` reads it, a run does not.",
+                err=True,
+            )
 
 
 @traces.command("rm")

@@ -1,0 +1,237 @@
+"""`eebench leaderboard`: bundles that others have sent, checked and kept."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from eebench.cli.options import comma_separated
+from eebench.errors import EEBenchError
+from eebench.results import KV_MODES, KvMode
+
+if TYPE_CHECKING:
+    from eebench.accepted import Accepted
+    from eebench.board import RankBy
+    from eebench.bundles import Bundle
+    from eebench.kept_traces import KeptTrace
+    from eebench.submissions import Leaderboard
+    from eebench.verification import Report
+
+MOST_REASONS = 3
+"""Reasons that are given of one entry; one edit often shows in many figures."""
+MOST_SETTINGS = 3
+"""Settings that are named where several are refused for the same reason."""
+
+_FILE_WIDTH = 120
+
+run_policies_option = click.option(
+    "--run-policies",
+    is_flag=True,
+    help="Run the code of submitted policies, to replay them: only after you have read it. Else none of it is run.",
+)
+
+
+@click.group()
+def leaderboard() -> None:
+    """Check bundles, and keep those that hold.
+
+    A bundle's figures are made again from its rows, and its rows from the trace they came from where that is in the
+    trace cache or in DIR/traces. No submitted code is run unless --run-policies is given: a built-in policy is replayed
+    by the built-in code, whatever the bundle says.
+    """
+
+
+@leaderboard.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The leaderboard's folder.  [default: ./leaderboard]",
+)
+@run_policies_option
+def add(bundle: Path, into: Path | None, run_policies: bool) -> None:
+    """Check BUNDLE, and add it if nothing in it is refused. Its code is not run unless --run-policies is given."""
+    from eebench.accepted import Accepted
+    from eebench.bundles import read_bundle
+    from eebench.submissions import find_leaderboard
+
+    board = find_leaderboard(into, make=True)
+    read = read_bundle(bundle)
+    if board.has(read):
+        click.echo(f"{bundle} is on the leaderboard already, as {read.name}.", err=True)
+        raise SystemExit(1)
+    report = _verified(read, board, Accepted.of(board.bundles()), run_policies)
+    _show(report)
+    if report.refused:
+        click.echo(f"{bundle} was not added.", err=True)
+        raise SystemExit(1)
+    click.echo(f"Added to {board.add(bundle, read)}.")
+
+
+@leaderboard.command()
+@click.argument("path", type=click.Path(path_type=Path), required=False, metavar="[BUNDLE|DIR]")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The leaderboard that a bundle is checked against.  [default: ./leaderboard, if there is one]",
+)
+@run_policies_option
+def verify(path: Path | None, against: Path | None, run_policies: bool) -> None:
+    """Check a bundle, or all bundles of a leaderboard. Exit code 1: something is refused."""
+    from eebench.submissions import find_leaderboard, is_leaderboard
+
+    if path is None or is_leaderboard(path):
+        reports = list(_of_all(find_leaderboard(path), run_policies))
+    else:
+        reports = [_of_one(path, against, run_policies)]
+    if any(report.refused for report in reports):
+        raise SystemExit(1)
+
+
+def _of_all(board: Leaderboard, run_policies: bool) -> Iterator[Report]:
+    from eebench.accepted import Accepted
+    from eebench.bundles import read_bundle
+    from eebench.verification import Refusal, Report
+
+    accepted = Accepted()
+    for place in board.places:
+        try:
+            bundle = read_bundle(place)
+        except EEBenchError as error:  # the others are still to be checked
+            report = Report(place.name, refusals=[Refusal("", "", error.message.rstrip("."))])
+        else:
+            report = _verified(bundle, board, accepted, run_policies)
+            accepted.add(bundle)
+        _show(report)
+        yield report
+    if not board.places:
+        click.echo(f"No bundles yet in {board.folder}: `eebench leaderboard add` adds one.")
+
+
+def _of_one(path: Path, against: Path | None, run_policies: bool) -> Report:
+    from eebench.accepted import Accepted
+    from eebench.bundles import read_bundle
+    from eebench.submissions import find_leaderboard, is_leaderboard
+
+    bundle = read_bundle(path)
+    board = find_leaderboard(against) if against or is_leaderboard(Path("leaderboard")) else None
+    others = (other for other in board.bundles() if other.digest != bundle.digest) if board else ()
+    report = _verified(bundle, board, Accepted.of(others), run_policies)
+    _show(report)
+    return report
+
+
+def _verified(bundle: Bundle, board: Leaderboard | None, accepted: Accepted, run_policies: bool) -> Report:
+    from eebench.statistics import fingerprint
+    from eebench.verification import Beside, verify
+
+    own = fingerprint()  # before a policy registers statistics of its own
+    classes = {}
+    if run_policies:
+        from eebench.submitted_code import run_sources
+
+        classes = run_sources(bundle)
+    return verify(bundle, Beside(_traces(board), accepted, classes, [own, fingerprint()]))
+
+
+def _traces(board: Leaderboard | None) -> Sequence[KeptTrace]:
+    from eebench.cache import traces_dir
+    from eebench.kept_traces import in_cache
+    from eebench.trace_cache import TraceCache
+
+    return [*(board.traces() if board else ()), *in_cache(TraceCache(traces_dir()))]
+
+
+# --- what is printed ---------------------------------------------------------------------------------------------
+
+
+def _show(report: Report) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    counts = Counter(entry.status for entry in report.entries)
+    said = ", ".join(f"{counts[status]} {status}" for status in ("verified", "consistent", "REFUSED") if counts[status])
+    console.print(Text(f"{report.name}: {said or 'REFUSED'}", "bold"))
+    for (status, where, because), policies in _alike(report).items():
+        entries = ", ".join(f"{policy} {count}" for policy, count in policies.items())
+        console.print(Text(f"  {status:<10} {where}: {entries}{f' ({because})' if because else ''}"))
+    for (where, why), settings in _refused(report).items():
+        place = ", ".join([*([where] if where else []), *_some(settings)])
+        console.print(Text(f"  REFUSED    {f'{place}: ' if place else ''}{why}.", "red"))
+    for note in report.notes:
+        console.print(Text(f"  Note: {note}", "dim"))
+
+
+def _alike(report: Report) -> dict[tuple[str, str, str], Counter[str]]:
+    """How many entries of each policy are alike, by status, evaluation and reason; the refused are named one by one."""
+    alike: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    for entry in report.entries:
+        if entry.status != "REFUSED":
+            alike[entry.status, entry.where, entry.because][entry.policy] += 1
+    return alike
+
+
+def _refused(report: Report) -> dict[tuple[str, str], list[str]]:
+    """The settings that are refused, by evaluation and reason; a few reasons of each, since one edit shows in many."""
+    reasons: Counter[tuple[str, str]] = Counter()
+    refused: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for refusal in report.refusals:
+        reasons[refusal.where, refusal.setting] += 1
+        if reasons[refusal.where, refusal.setting] <= MOST_REASONS:
+            refused[refusal.where, refusal.why] += [refusal.setting] if refusal.setting else []
+    return refused
+
+
+def _some(settings: Sequence[str]) -> list[str]:
+    more = len(settings) - MOST_SETTINGS
+    return [*settings[:MOST_SETTINGS], *([f"and {more} settings more"] if more > 0 else [])]
+
+
+@leaderboard.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False, metavar="[DIR]")
+@click.option("--model", "-m", "models", multiple=True, callback=comma_separated, help="Only these models.")
+@click.option("--task", "-t", "tasks", multiple=True, callback=comma_separated, help="Only these tasks.")
+@click.option(
+    "--rank-by", "by", type=click.Choice(["layers", "compute", "quality"]), default="layers", show_default=True
+)
+@click.option("--kv-mode", type=click.Choice(KV_MODES), default="full", show_default=True)
+def rank(folder: Path | None, models: Sequence[str], tasks: Sequence[str], by: RankBy, kv_mode: KvMode) -> None:
+    """Rank what is on a leaderboard, as `eebench report` ranks a database."""
+    from eebench import ranking
+    from eebench.published import DocumentRows
+    from eebench.standings import standings
+    from eebench.submissions import find_leaderboard
+    from eebench.terminal import show
+
+    found = standings(find_leaderboard(folder).bundles(), models, tasks, kv_mode)
+    board = ranking.rank(found.results, by, DocumentRows(found.results))
+    show(replace(board, notes=[*board.notes, *found.notes]), Console())
+
+
+@leaderboard.command("list")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False, metavar="[DIR]")
+def list_bundles(folder: Path | None) -> None:
+    """List what is on a leaderboard: bundles, and the policies that were measured on each (model, task)."""
+    from eebench.submissions import find_leaderboard
+
+    board = find_leaderboard(folder)
+    table = Table("bundle", "model", "task", "KV mode", "documents", "policies", box=None, pad_edge=False)
+    for bundle in board.bundles():
+        for measured in bundle.evaluations:
+            one = measured.evaluation
+            policies = dict.fromkeys(result.policy for result in measured.results if result.kind == "policy")
+            cells = (bundle.name, one.model, one.task, one.kv_mode, str(one.n_docs), ", ".join(policies))
+            table.add_row(*map(Text, cells))
+    if not table.row_count:
+        click.echo(f"No bundles yet in {board.folder}: `eebench leaderboard add` adds one.")
+        return
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(width=_FILE_WIDTH, highlight=False)).print(table)

@@ -1,0 +1,191 @@
+"""Each figure, from the newest results of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from eebench.board import RankBy
+from eebench.errors import EEBenchError, unknown
+from eebench.plots.heatmap import heatmap
+from eebench.plots.layers import histograms, lens
+from eebench.plots.pareto import pareto, with_data
+from eebench.plots.points import X, Y, no_skill_end, points
+from eebench.plots.style import Chart, policy_series
+from eebench.ranking import KIND_ORDER, by_evaluation, rank
+from eebench.results import KvMode, StoredResult
+from eebench.store import Store
+
+MOST_HISTOGRAMS = 48
+"""Settings in one figure."""
+
+FIDELITY = 0.9
+"""Of a policy the setting is shown that saves most layers at this fidelity, unless one is named."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a figure is of."""
+
+    models: Collection[str] = ()
+    tasks: Collection[str] = ()
+    policies: Collection[str] = ()
+    kv_mode: KvMode = "full"
+    x: X = "layers"
+    y: Y = "fidelity"
+
+    @property
+    def by(self) -> RankBy:
+        """The axes of the EE-score that go with x and y."""
+        if self.y == "quality" and self.x == "compute":
+            raise EEBenchError("there is no EE-score by compute and quality: leave --x or --y out.")
+        by = "quality" if self.y == "quality" else self.x
+        return next(axes for axes in get_args(RankBy) if axes == by)
+
+
+def draw_pareto(store: Store, chosen: Chosen) -> Chart:
+    """Settings on the plane of saving against what is kept, means over the tasks of one model."""
+    results = _of_one_model(store, chosen)
+    shown = _named(results, chosen.policies)
+    kinds = {stored.result.policy: stored.result.kind for stored in shown}
+    chart = pareto(chosen.x, chosen.y, policy_series(kinds), width=520, columns=6)
+    drawn = [point for point in points(results) if point["policy"] in kinds]
+    if all(point[chosen.y] is None for point in drawn if point["setting"]):
+        raise EEBenchError("there is no quality to retain here: take --y fidelity, or tasks the model is better at.")
+    return with_data(chart, drawn, no_skill_end(results)).properties(title=_title(results))
+
+
+def draw_histogram(store: Store, chosen: Chosen) -> Chart:
+    """Where settings of one model stop, over all positions of its tasks, beside the oracle."""
+    results = _of_one_model(store, chosen)
+    counts = {setting: _summed(of_setting) for setting, of_setting in settings_in_order(results).items()}
+    names = _settings_to_show(results, chosen.policies)
+    if len(names) > MOST_HISTOGRAMS:
+        raise EEBenchError(f"{len(names)} settings are too many for a figure: name at most {MOST_HISTOGRAMS} with -p.")
+    reference = counts.get("oracle") if names != ["oracle"] else None
+    chart = histograms({name: counts[name] for name in names if name != "oracle" or len(names) == 1}, reference)
+    beside = "; the ticks are the oracle's" if reference is not None else ""
+    return chart.properties(title=f"{_title(results)}{beside}")
+
+
+def draw_lens(store: Store, chosen: Chosen) -> Chart:
+    """How often each layer's top-1 is the full model's, a line per (model, task)."""
+    results = store.newest(chosen.models, chosen.tasks, chosen.kv_mode).results
+    curves = agreement(store, results)
+    models = {model for model, _task in curves}
+    named = {task if len(models) == 1 else f"{task}, {model}": shares for (model, task), shares in curves.items()}
+    return lens(named, columns=2).properties(title=", ".join(sorted(models)) if len(models) == 1 else "")
+
+
+def draw_heatmap(store: Store, chosen: Chosen) -> Chart:
+    """EE-scores of policies on tasks, a table per model."""
+    by = chosen.by
+    results = store.newest(chosen.models, chosen.tasks, chosen.kv_mode).results
+    shown = {stored.result.policy for stored in _named(results, chosen.policies)}
+    overall = [row.policy for row in rank(results, by).ranking if row.policy in shown]
+    cells = [
+        {"model": model, "task": task, "policy": row.policy, "score": getattr(row, f"ee_score_{by}")}
+        for (model, task), of_pair in by_evaluation(results).items()
+        for row in rank(of_pair, by).ranking
+        if row.policy in shown
+    ]
+    if all(cell["score"] is None for cell in cells):
+        raise EEBenchError(f"there are no EE-scores by {by} here: `eebench report` says why.")
+    return heatmap(cells, overall, sorted({cell["task"] for cell in cells}))
+
+
+FIGURES = {"pareto": draw_pareto, "histogram": draw_histogram, "lens": draw_lens, "heatmap": draw_heatmap}
+
+
+def agreement(store: Store, results: Sequence[StoredResult]) -> dict[tuple[str, str], list[float]]:
+    """(model, task) -> share of positions at which each layer's top-1 is the full model's. [layers]"""
+    newest = {key: max(of_pair, key=lambda stored: stored.evaluation_id) for key, of_pair in _pairs(results).items()}
+    curves = {}
+    for key, stored in newest.items():
+        documents = store.of_evaluation(stored.evaluation_id)
+        agrees = np.asarray(documents["layer_agrees"], dtype=np.int64).sum(axis=0)
+        total = int(np.asarray(documents["n_positions"], dtype=np.int64).sum())
+        curves[key] = [float(share) for share in agrees / max(1, total)]
+    return curves
+
+
+# --- what is chosen ----------------------------------------------------------------------------------------------
+
+
+def _pairs(results: Sequence[StoredResult]) -> Mapping[tuple[str, str], list[StoredResult]]:
+    return dict(sorted(by_evaluation(results).items()))
+
+
+def _of_one_model(store: Store, chosen: Chosen) -> list[StoredResult]:
+    results = store.newest(chosen.models, chosen.tasks, chosen.kv_mode).results
+    models = sorted({stored.evaluation.model for stored in results})
+    if len(models) > 1:
+        raise EEBenchError(f"this figure is of one model, and there are {', '.join(models)}: name one with --model.")
+    return results
+
+
+def _named(results: Sequence[StoredResult], names: Collection[str]) -> list[StoredResult]:
+    """The results of these policies or settings; all when none is named."""
+    policies = {stored.result.policy for stored in results}
+    settings = {stored.result.setting for stored in results}
+    for name in names:
+        if name not in policies | settings:
+            known = ", ".join(sorted(policies, key=lambda policy: policy))
+            raise unknown("policy", name, policies | settings, f"There are results of {known}.")
+    return [
+        stored for stored in results if not names or stored.result.policy in names or stored.result.setting in names
+    ]
+
+
+def settings_in_order(results: Sequence[StoredResult]) -> dict[str, list[StoredResult]]:
+    """Results by setting: policies first, then controls and bounds, each by name and mean exit layer."""
+    ordered = sorted(
+        results,
+        key=lambda stored: (
+            KIND_ORDER[stored.result.kind],
+            stored.result.policy,
+            stored.result.summaries["all"].mean_exit_layer,
+            stored.result.setting,
+        ),
+    )
+    grouped: dict[str, list[StoredResult]] = {}
+    for stored in ordered:
+        grouped.setdefault(stored.result.setting, []).append(stored)
+    return grouped
+
+
+def _summed(of_setting: Sequence[StoredResult]) -> list[int]:
+    return [sum(counts) for counts in zip(*(stored.result.exit_histogram for stored in of_setting), strict=True)]
+
+
+def _settings_to_show(results: Sequence[StoredResult], names: Collection[str]) -> list[str]:
+    """The settings that are named; where none is, of each policy that is ranked a telling one."""
+    grouped = settings_in_order(_named(results, names))
+    ranked = {stored.result.policy for stored in results if stored.result.kind == "policy"}
+    if names or not ranked:
+        return list(grouped)
+    by_policy: dict[str, list[str]] = {}
+    for setting, of_setting in grouped.items():
+        if of_setting[0].result.policy in ranked:
+            by_policy.setdefault(of_setting[0].result.policy, []).append(setting)
+    return [telling(settings, grouped) for settings in by_policy.values()]
+
+
+def telling(settings: Sequence[str], grouped: Mapping[str, Sequence[StoredResult]]) -> str:
+    """Of one policy's settings, the one that saves most layers at `FIDELITY`, else the most faithful one."""
+
+    def figures(setting: str) -> tuple[bool, float]:
+        summaries = [stored.result.summaries["all"] for stored in grouped[setting]]
+        fidelity = float(np.mean([summary.faithful for summary in summaries]))
+        saved = float(np.mean([summary.layers_saved for summary in summaries]))
+        return (True, saved) if fidelity >= FIDELITY else (False, fidelity)
+
+    return max(settings, key=figures)
+
+
+def _title(results: Sequence[StoredResult]) -> str:
+    tasks = {stored.evaluation.task for stored in results}
+    return f"{results[0].evaluation.model} on {next(iter(tasks)) if len(tasks) == 1 else f'{len(tasks)} tasks'}"
