@@ -11,6 +11,7 @@ import pandas as pd
 from eebench.board import RankBy
 from eebench.cache import traces_dir
 from eebench.catalogue import DEFAULT_MODEL
+from eebench.fitting import fitted_settings
 from eebench.harness import TaskOptions, load_tasks
 from eebench.models import LoadOptions
 from eebench.own_tasks import LIKELIHOOD_TASKS
@@ -21,7 +22,6 @@ from eebench.results import Evaluation, Result, StoredResult
 from eebench.run import (
     Measured,
     evaluation_of,
-    fitted_settings,
     measure,
     plan,
 )

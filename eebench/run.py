@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from eebench.cache import traces_dir
 from eebench.errors import EEBenchError
-from eebench.fitting import fitted_settings as fitted_settings  # under this name its callers know it
+from eebench.fitting import fitted_settings
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.own_tasks import GENERATION_TASKS
 from eebench.policy import ExitPolicy

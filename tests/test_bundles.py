@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eebench import archives, bundles
-from eebench.bundles import Bundle, read_bundle, write_bundle
 from eebench.errors import EEBenchError
 from eebench.own_tasks import OWN_TASKS
 from eebench.results import Evaluation, Result
 from eebench.store import Store
+from eebench.submission import archives, bundles
+from eebench.submission.bundles import Bundle, read_bundle, write_bundle
 from tests.records import evaluation, provenance, result, summary
 from tests.worlds import CHOICE, DICE, DOCUMENTS, ROLLING, WRITTEN, Changed, World, a_world, bundle_of, eebench
 

@@ -218,7 +218,7 @@ def test_a_run_puts_generation_on_the_board(llama: Subject) -> None:
 
 
 def test_policies_that_learn_learn_from_the_full_models_answers(llama: Subject, task: LoadedTask) -> None:
-    from eebench.run import fitted_settings
+    from eebench.fitting import fitted_settings
 
     options = TaskOptions(limit=8, num_fewshot=0, max_gen_toks=8)
     traced = trace_task(llama, task, options)

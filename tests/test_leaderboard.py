@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eebench.bundles import read_bundle, write_bundle
 from eebench.cache import traces_dir
 from eebench.fitting import fit_all
-from eebench.kept_traces import in_cache
-from eebench.policy_audit import policies_defined, reaches_beyond
-from eebench.published import Replayable
+from eebench.published.kept_traces import in_cache
+from eebench.published.replaying import Replayable
 from eebench.registry import builtin_policies, source_hash
 from eebench.spec import parse_policies
-from eebench.standings import standings
+from eebench.submission.bundles import read_bundle, write_bundle
+from eebench.submission.policy_audit import policies_defined, reaches_beyond
+from eebench.submission.standings import standings
 from eebench.trace_cache import TraceCache
 from tests.tampering import BY_TRACE, TAMPERED, cheaper_model, figure, no_source, source_with, swapped_rows
 from tests.test_bundles import heavy_imports
@@ -459,7 +459,7 @@ class TestABoard:
             (place / "bundle.json").touch()
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("eebench.submissions.shutil.copytree", full)
+        monkeypatch.setattr("eebench.submission.submissions.shutil.copytree", full)
         (tmp_path / "board").mkdir()
         bundle = world.cache.parent / "bundle"
         answer = eebench("leaderboard", "add", bundle, "--into", tmp_path / "board")

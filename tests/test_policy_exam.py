@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from eebench import exam_declarations, statistics
+from eebench import statistics
 from eebench.cli.policies import policies as group
 from eebench.errors import EEBenchError
-from eebench.exam_traces import VOCAB, ExamTrace, all_at, extreme, likely, many
-from eebench.policy_exam import PROMISES, Line, examine
+from eebench.exam import declarations as exam_declarations
+from eebench.exam.policy_exam import PROMISES, Line, examine
+from eebench.exam.traces import VOCAB, ExamTrace, all_at, extreme, likely, many
 from eebench.registry import builtin_policies
 
 HEADER = """

@@ -19,14 +19,14 @@ import pytest
 
 from eebench.cache import traces_dir
 from eebench.errors import EEBenchError
-from eebench.kept_traces import DESCRIPTION, KeptTrace, in_cache, published_in
-from eebench.published import DocumentRows, LeavesTree, Replayable, replay_published
-from eebench.published_traces import export_traces
+from eebench.published.kept_traces import DESCRIPTION, KeptTrace, in_cache, published_in
+from eebench.published.published_traces import export_traces
+from eebench.published.replaying import DocumentRows, LeavesTree, Replayable, replay_published
+from eebench.published.trace_checks import wrong_with
 from eebench.ranking import rank
 from eebench.registry import find_policy
 from eebench.store import Store
 from eebench.trace_cache import TraceCache, _checksum
-from eebench.trace_checks import wrong_with
 from eebench.traces import Document, Request, Trace
 from eebench.trees import Tree
 from tests.test_bundles import heavy_imports, member, packed, refused
@@ -398,7 +398,7 @@ class TestReplaying:
     def test_neither_torch_nor_lm_eval_is_imported(self, published: Path, world: World) -> None:
         script = (
             "import sys\n"
-            "from eebench.published import DocumentRows, replay_published\n"
+            "from eebench.published.replaying import DocumentRows, replay_published\n"
             "from eebench.ranking import rank\n"
             "results = replay_published(sys.argv[1], [sys.argv[2], 'all'])\n"
             "rank(results, documents=DocumentRows(results))\n"

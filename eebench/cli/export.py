@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from eebench.archives import check_free
 from eebench.cli.options import comma_separated, db_option
 from eebench.store import Store
+from eebench.submission.archives import check_free
 
 
 @click.command()
@@ -62,8 +62,8 @@ def export(
     check_free(output)
     with Store.open(db, create=False) as store:
         # Here: pydantic's models take a moment, and a wrong path should be told at once.
-        from eebench.bundles import write_bundle
-        from eebench.exporting import bundle_of, choose_run
+        from eebench.submission.bundles import write_bundle
+        from eebench.submission.exporting import bundle_of, choose_run
 
         chosen = choose_run(store, run)
         bundle = bundle_of(store, chosen, models, tasks, policies, sources)

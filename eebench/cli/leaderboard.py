@@ -18,12 +18,12 @@ from eebench.errors import EEBenchError
 from eebench.results import KV_MODES, KvMode
 
 if TYPE_CHECKING:
-    from eebench.accepted import Accepted
     from eebench.board import RankBy
-    from eebench.bundles import Bundle
-    from eebench.kept_traces import KeptTrace
-    from eebench.submissions import Leaderboard
-    from eebench.verification import Report
+    from eebench.published.kept_traces import KeptTrace
+    from eebench.submission.accepted import Accepted
+    from eebench.submission.bundles import Bundle
+    from eebench.submission.submissions import Leaderboard
+    from eebench.submission.verification import Report
 
 MOST_REASONS = 3
 """Reasons that are given of one entry; one edit often shows in many figures."""
@@ -60,9 +60,9 @@ def leaderboard() -> None:
 @run_policies_option
 def add(bundle: Path, into: Path | None, run_policies: bool) -> None:
     """Check BUNDLE, and add it if nothing in it is refused. Its code is not run unless --run-policies is given."""
-    from eebench.accepted import Accepted
-    from eebench.bundles import read_bundle
-    from eebench.submissions import find_leaderboard
+    from eebench.submission.accepted import Accepted
+    from eebench.submission.bundles import read_bundle
+    from eebench.submission.submissions import find_leaderboard
 
     board = find_leaderboard(into, make=True)
     read = read_bundle(bundle)
@@ -88,7 +88,7 @@ def add(bundle: Path, into: Path | None, run_policies: bool) -> None:
 @run_policies_option
 def verify(path: Path | None, against: Path | None, run_policies: bool) -> None:
     """Check a bundle, or all bundles of a leaderboard. Exit code 1: something is refused."""
-    from eebench.submissions import find_leaderboard, is_leaderboard
+    from eebench.submission.submissions import find_leaderboard, is_leaderboard
 
     if path is None or is_leaderboard(path):
         reports = list(_of_all(find_leaderboard(path), run_policies))
@@ -99,9 +99,9 @@ def verify(path: Path | None, against: Path | None, run_policies: bool) -> None:
 
 
 def _of_all(board: Leaderboard, run_policies: bool) -> Iterator[Report]:
-    from eebench.accepted import Accepted
-    from eebench.bundles import read_bundle
-    from eebench.verification import Refusal, Report
+    from eebench.submission.accepted import Accepted
+    from eebench.submission.bundles import read_bundle
+    from eebench.submission.verification import Refusal, Report
 
     accepted = Accepted()
     for place in board.places:
@@ -119,9 +119,9 @@ def _of_all(board: Leaderboard, run_policies: bool) -> Iterator[Report]:
 
 
 def _of_one(path: Path, against: Path | None, run_policies: bool) -> Report:
-    from eebench.accepted import Accepted
-    from eebench.bundles import read_bundle
-    from eebench.submissions import find_leaderboard, is_leaderboard
+    from eebench.submission.accepted import Accepted
+    from eebench.submission.bundles import read_bundle
+    from eebench.submission.submissions import find_leaderboard, is_leaderboard
 
     bundle = read_bundle(path)
     board = find_leaderboard(against) if against or is_leaderboard(Path("leaderboard")) else None
@@ -133,12 +133,12 @@ def _of_one(path: Path, against: Path | None, run_policies: bool) -> Report:
 
 def _verified(bundle: Bundle, board: Leaderboard | None, accepted: Accepted, run_policies: bool) -> Report:
     from eebench.statistics import fingerprint
-    from eebench.verification import Beside, verify
+    from eebench.submission.verification import Beside, verify
 
     own = fingerprint()  # before a policy registers statistics of its own
     classes = {}
     if run_policies:
-        from eebench.submitted_code import run_sources
+        from eebench.submission.submitted_code import run_sources
 
         classes = run_sources(bundle)
     return verify(bundle, Beside(_traces(board), accepted, classes, [own, fingerprint()]))
@@ -146,7 +146,7 @@ def _verified(bundle: Bundle, board: Leaderboard | None, accepted: Accepted, run
 
 def _traces(board: Leaderboard | None) -> Sequence[KeptTrace]:
     from eebench.cache import traces_dir
-    from eebench.kept_traces import in_cache
+    from eebench.published.kept_traces import in_cache
     from eebench.trace_cache import TraceCache
 
     return [*(board.traces() if board else ()), *in_cache(TraceCache(traces_dir()))]
@@ -206,9 +206,9 @@ def _some(settings: Sequence[str]) -> list[str]:
 def rank(folder: Path | None, models: Sequence[str], tasks: Sequence[str], by: RankBy, kv_mode: KvMode) -> None:
     """Rank what is on a leaderboard, as `eebench report` ranks a database."""
     from eebench import ranking
-    from eebench.published import DocumentRows
-    from eebench.standings import standings
-    from eebench.submissions import find_leaderboard
+    from eebench.published.replaying import DocumentRows
+    from eebench.submission.standings import standings
+    from eebench.submission.submissions import find_leaderboard
     from eebench.terminal import show
 
     found = standings(find_leaderboard(folder).bundles(), models, tasks, kv_mode)
@@ -220,7 +220,7 @@ def rank(folder: Path | None, models: Sequence[str], tasks: Sequence[str], by: R
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False, metavar="[DIR]")
 def list_bundles(folder: Path | None) -> None:
     """List what is on a leaderboard: bundles, and the policies that were measured on each (model, task)."""
-    from eebench.submissions import find_leaderboard
+    from eebench.submission.submissions import find_leaderboard
 
     board = find_leaderboard(folder)
     table = Table("bundle", "model", "task", "KV mode", "documents", "policies", box=None, pad_edge=False)

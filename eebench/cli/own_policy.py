@@ -51,7 +51,7 @@ def check(ctx: click.Context, policy: str, form: str) -> None:
     Needs no model. The exit code is 1 if a promise is broken. The name of a built-in or installed policy works as well.
     """
     from eebench import strict_json
-    from eebench.policy_exam import Line, examine
+    from eebench.exam.policy_exam import Line, examine
 
     exam = examine(policy)
     lines: list[Line] = []

@@ -16,7 +16,7 @@ from eebench.cli.options import comma_separated, quiet_option
 from eebench.errors import EEBenchError
 
 if TYPE_CHECKING:
-    from eebench.kept_traces import KeptTrace
+    from eebench.published.kept_traces import KeptTrace
 
 
 @click.command()
@@ -54,7 +54,7 @@ def rank(
     """
     from eebench import ranking
     from eebench.progress import Terminal
-    from eebench.published import NOT_MEASURED, DocumentRows, replay_kept
+    from eebench.published.replaying import NOT_MEASURED, DocumentRows, replay_kept
     from eebench.spec import parse_policies
     from eebench.terminal import show
 
@@ -77,11 +77,11 @@ def _places(board: Board, own: Collection[str]) -> list[str]:
 
 def _traces(folders: Sequence[Path], stack: ExitStack) -> list[KeptTrace]:
     """The traces in these folders, or in the cache."""
-    from eebench.archives import opened
     from eebench.cache import traces_dir
-    from eebench.kept_traces import in_cache, published_in
-    from eebench.published_traces import LIMITS
+    from eebench.published.kept_traces import in_cache, published_in
+    from eebench.published.published_traces import LIMITS
     from eebench.statistics import fingerprint
+    from eebench.submission.archives import opened
     from eebench.trace_cache import TraceCache
 
     if folders:
@@ -98,7 +98,7 @@ def _traces(folders: Sequence[Path], stack: ExitStack) -> list[KeptTrace]:
 
 def _chosen(traces: Sequence[KeptTrace], models: Sequence[str], tasks: Sequence[str]) -> list[KeptTrace]:
     """Traces of these models and likelihood tasks: of each (model, task), the one of most documents."""
-    from eebench.published import of_likelihood_tasks
+    from eebench.published.replaying import of_likelihood_tasks
 
     named = [
         kept

@@ -65,8 +65,8 @@ def _row(trace: CachedTrace) -> tuple[str, ...]:
 )
 def export(ids: tuple[str, ...], output: Path, documents: str | None) -> None:
     """Write traces, by id (its beginning is enough), for others to replay without weights or a GPU."""
-    from eebench.kept_traces import of_cached
-    from eebench.published_traces import export_traces, pick
+    from eebench.published.kept_traces import of_cached
+    from eebench.published.published_traces import export_traces, pick
 
     cache = TraceCache(traces_dir())
     found = cache.traces()
@@ -91,7 +91,7 @@ def export(ids: tuple[str, ...], output: Path, documents: str | None) -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 def import_(path: Path) -> None:
     """Take published traces into the cache: a folder, or a .tar.gz. What is damaged or foreign is refused."""
-    from eebench.published_traces import import_traces
+    from eebench.published.published_traces import import_traces
 
     for imported in import_traces(path, TraceCache(traces_dir())):
         kept = imported.trace

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from eebench.cache import traces_dir
+from eebench.fitting import fitted_settings
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.policy import ExitPolicy
 from eebench.progress import Progress, Silent
-from eebench.run import evaluation_of, fitted_settings, with_references
+from eebench.run import evaluation_of, with_references
 from eebench.spec import PolicySpec, parse_policies
 from eebench.study.capability import Capability, capability
 from eebench.study.kv_copy import MODES, Decoded

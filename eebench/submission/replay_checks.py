@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from eebench.answers import Answers, tokens_of
-from eebench.bundles import Measured
-from eebench.figure_checks import same
 from eebench.fitting import fit_all
-from eebench.kept_traces import KeptTrace
 from eebench.policy import ExitPolicy
-from eebench.published import LeavesTree, Replayable
+from eebench.published.kept_traces import KeptTrace
+from eebench.published.replaying import LeavesTree, Replayable
 from eebench.results import COIN, Columns, Evaluation, Result
+from eebench.submission.bundles import Measured
+from eebench.submission.figure_checks import same
 from eebench.traces import Trace
 
 UNSEEN = "quality"

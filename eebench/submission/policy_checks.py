@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from pydantic import ValidationError
 
-from eebench.ground import Ground
 from eebench.policy import ExitPolicy
-from eebench.policy_audit import policies_defined, reaches_beyond
 from eebench.policy_sources import hash_of
 from eebench.registry import builtin_policies, source_hash
 from eebench.results import Columns, Result
+from eebench.submission.ground import Ground
+from eebench.submission.policy_audit import policies_defined, reaches_beyond
 
 FEWEST_EARLY = 10
 """Positions that a bound must stop early at, for a policy that does the same everywhere to be no coincidence."""

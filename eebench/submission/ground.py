@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eebench.bundles import Measured
 from eebench.cost import CostModel
 from eebench.policy import Bools
 from eebench.results import Columns, Evaluation
 from eebench.scoring import PARTS, SEQUENCE_COLUMNS
+from eebench.submission.bundles import Measured
 
 Numbers = NDArray[np.float64]
 

@@ -12,13 +12,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from eebench import strict_json
-from eebench.bundle_format import Contents, DocumentRow
 from eebench.results import COIN, Evaluation, Result
 from eebench.scoring import SEQUENCE_COLUMNS
+from eebench.submission.bundle_format import Contents, DocumentRow
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
-    """An `eebench.bundle_format.EvaluationFile`: a field to a line, and a document to a line."""
+    """An `eebench.submission.bundle_format.EvaluationFile`: a field to a line, and a document to a line."""
     columns = evaluation.documents
     rows = [_shared_row(columns, number) for number in range(len(columns["id"]))]
     plain = {field.name: getattr(evaluation, field.name) for field in fields(Evaluation) if field.name != "documents"}
@@ -29,7 +29,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
 
 
 def result_text(result: Result, ids: NDArray[Any]) -> str:
-    """An `eebench.bundle_format.ResultLine`."""
+    """An `eebench.submission.bundle_format.ResultLine`."""
     plain = {field.name: getattr(result, field.name) for field in fields(Result)}
     plain["metrics"] = {name: asdict(metric) for name, metric in result.metrics.items()}
     plain["summaries"] = {part: _given(asdict(summary)) for part, summary in result.summaries.items()}

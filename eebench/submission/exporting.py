@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from eebench.bundles import Bundle, Measured, only
 from eebench.errors import EEBenchError
 from eebench.policy_sources import find_sources
 from eebench.results import COIN
 from eebench.store import Run, Store
+from eebench.submission.bundles import Bundle, Measured, only
 
 NEEDED = {"prompt_hash", "trace_hash", f"{COIN}flops"}
 """Columns of an evaluation's documents that a bundle cannot do without."""

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from eebench.compute_bounds import SLACK, Sums, least, least_full, most, most_with_kv
-from eebench.ground import Ground, Numbers, first_of
 from eebench.policy import Bools
 from eebench.quality import follows, is_mean
 from eebench.results import Columns
+from eebench.submission.compute_bounds import SLACK, Sums, least, least_full, most, most_with_kv
+from eebench.submission.ground import Ground, Numbers, first_of
 
 
 def wrong_histogram(ground: Ground, rows: Columns, histogram: Numbers) -> str:

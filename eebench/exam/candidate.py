@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from eebench.errors import EEBenchError
-from eebench.exam_traces import likely
+from eebench.exam.traces import likely
 from eebench.fitting import fit_all
 from eebench.policy import ExitPolicy, field_extra
 from eebench.policy_modules import FILE_MODULE, one_line

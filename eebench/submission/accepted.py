@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from eebench.bundles import Bundle, Measured
 from eebench.quality import is_mean
 from eebench.results import Evaluation, Result
+from eebench.submission.bundles import Bundle, Measured
 
 Key = tuple[str, ...]
 

@@ -1,6 +1,6 @@
 """What the files of a bundle may hold, and the records of `eebench.results` that are made of them.
 
-What a file says is checked here for its form only; whether it can be true is for `eebench.verification` to say.
+What a file says is checked here for its form only; whether it can be true, `eebench.submission.verification` says.
 """
 
 from __future__ import annotations

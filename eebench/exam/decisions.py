@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from eebench.errors import EEBenchError
-from eebench.exam_candidate import LAYERS, POSITIONS, Broken, Candidate, Seen, counted, values_of, with_values
-from eebench.exam_traces import ExamTrace, all_at, extreme, likely
+from eebench.exam.candidate import LAYERS, POSITIONS, Broken, Candidate, Seen, counted, values_of, with_values
+from eebench.exam.traces import ExamTrace, all_at, extreme, likely
 from eebench.policy import Bound, ExitPolicy
 from eebench.replaying import Decisions, replay
 

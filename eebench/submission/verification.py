@@ -11,19 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from eebench.accepted import Accepted
-from eebench.bundles import Bundle, Measured
-from eebench.consistency import settings_twice, wrong_kind_of_task, wrong_with_evaluation, wrong_with_result
 from eebench.errors import EEBenchError
-from eebench.ground import Ground
-from eebench.kept_traces import KeptTrace
 from eebench.policy import ExitPolicy
-from eebench.policy_checks import builtin_setting, other_source, wrong_with_foresight, wrong_with_policy
-from eebench.published import LeavesTree
+from eebench.published.kept_traces import KeptTrace
+from eebench.published.replaying import LeavesTree
 from eebench.quality import follows
-from eebench.replay_checks import ByTrace, settings_by_name, trace_of
 from eebench.results import Result
 from eebench.statistics import fingerprint
+from eebench.submission.accepted import Accepted
+from eebench.submission.bundles import Bundle, Measured
+from eebench.submission.consistency import settings_twice, wrong_kind_of_task, wrong_with_evaluation, wrong_with_result
+from eebench.submission.ground import Ground
+from eebench.submission.policy_checks import builtin_setting, other_source, wrong_with_foresight, wrong_with_policy
+from eebench.submission.replay_checks import ByTrace, settings_by_name, trace_of
 
 Status = Literal["verified", "consistent", "REFUSED"]
 

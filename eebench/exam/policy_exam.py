@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from eebench import exam_decisions as decisions
-from eebench import exam_declarations as declarations
 from eebench.errors import EEBenchError
-from eebench.exam_candidate import Broken, Candidate, Seen
+from eebench.exam import decisions, declarations
+from eebench.exam.candidate import Broken, Candidate, Seen
 from eebench.policy_modules import ModuleRaised, line_in, one_line
 
 Promise = Callable[[Candidate], Seen]

@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from eebench.bundles import Bundle
 from eebench.policy import ExitPolicy
-from eebench.policy_audit import policies_defined
 from eebench.policy_sources import hash_of
 from eebench.registry import load_policy_file
+from eebench.submission.bundles import Bundle
+from eebench.submission.policy_audit import policies_defined
 
 
 def run_sources(bundle: Bundle) -> dict[str, type[ExitPolicy]]:

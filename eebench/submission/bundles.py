@@ -18,8 +18,11 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from eebench.archives import Limits, files_in, opened, slug, written_whole
-from eebench.bundle_format import (
+from eebench.errors import EEBenchError
+from eebench.policy_sources import hash_of
+from eebench.results import Evaluation, Provenance, Result
+from eebench.submission.archives import Limits, files_in, opened, slug, written_whole
+from eebench.submission.bundle_format import (
     FORMAT,
     Contents,
     EvaluationFile,
@@ -28,10 +31,7 @@ from eebench.bundle_format import (
     ResultLine,
     SourceFile,
 )
-from eebench.bundle_text import contents_text, evaluation_text, result_text
-from eebench.errors import EEBenchError
-from eebench.policy_sources import hash_of
-from eebench.results import Evaluation, Provenance, Result
+from eebench.submission.bundle_text import contents_text, evaluation_text, result_text
 
 CONTENTS = "bundle.json"
 

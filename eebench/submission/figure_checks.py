@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
-from eebench.ground import Ground
 from eebench.policy import Bools
 from eebench.quality import follows, is_mean, quality_of, retention_of, stderr_of
 from eebench.results import Columns, MetricValue, Result, Summary
 from eebench.scoring import SEQUENCE_COLUMNS
+from eebench.submission.ground import Ground
 
 
 def wrong_summaries(ground: Ground, said: Mapping[str, Summary], rows: Columns) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What the source of a policy says of itself, read and never run: which policies it defines, and what it reaches for.
 
 A policy that sees the layers to come is a bound. Reading the source finds those that say so or take the known ways
-there; a replay by the built-in code (`eebench.verification`) is what proves the rest.
+there; a replay by the built-in code (`eebench.submission.verification`) is what proves the rest.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eebench.errors import EEBenchError
+from eebench.published.trace_checks import wrong_with
 from eebench.trace_cache import FORMAT, CachedTrace, DamagedTrace, TraceCache, TraceKey, read_trace, read_tree
-from eebench.trace_checks import wrong_with
 from eebench.trace_manifest import Hash, TraceManifest, manifests_in
 from eebench.traces import Trace, concatenate
 from eebench.trees import Tree, concatenate_trees

@@ -3,7 +3,7 @@
 Layers saved, compute saved and fidelity follow from what the layers said. Quality does not, since that is the task's to
 judge, and it is left open.
 
-    from eebench.published import DocumentRows, replay_published
+    from eebench.published.replaying import DocumentRows, replay_published
     from eebench.ranking import rank
 
     results = replay_published("traces/", ["./my_policy.py", "all"])
@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, cast
 from eebench.answers import LikelihoodAnswers, TreeAnswers
 from eebench.errors import EEBenchError
 from eebench.fitting import fitted_settings
-from eebench.kept_traces import KeptTrace, published_in
 from eebench.policy import ExitPolicy
 from eebench.progress import Progress, Silent
+from eebench.published.kept_traces import KeptTrace, published_in
 from eebench.registry import find_policy
 from eebench.results import Columns, Evaluation, MetricValue, StoredResult, columns
 from eebench.scoring import Scorer

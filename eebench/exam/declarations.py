@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from eebench.errors import EEBenchError
-from eebench.exam_candidate import (
+from eebench.exam.candidate import (
     CALIBRATION_POSITIONS,
     LAYERS,
     POSITIONS,
@@ -18,7 +18,7 @@ from eebench.exam_candidate import (
     counted,
     values_of,
 )
-from eebench.exam_traces import ExamTrace, likely, many
+from eebench.exam.traces import ExamTrace, likely, many
 from eebench.fitting import fit_all
 from eebench.installed_policies import NAME
 from eebench.policy import ExitPolicy, field_extra

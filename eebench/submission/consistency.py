@@ -11,12 +11,19 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from pydantic import ValidationError
 
-from eebench.figure_checks import wrong_metrics, wrong_selection, wrong_summaries
-from eebench.ground import Ground, wrong_lengths
 from eebench.own_tasks import GENERATION_TASKS, OWN_TASKS
 from eebench.quality import follows, is_informative, quality_of, stderr_of
 from eebench.results import COIN, Evaluation, Result
-from eebench.row_checks import wrong_agreement, wrong_flops, wrong_full, wrong_histogram, wrong_oracle, wrong_values
+from eebench.submission.figure_checks import wrong_metrics, wrong_selection, wrong_summaries
+from eebench.submission.ground import Ground, wrong_lengths
+from eebench.submission.row_checks import (
+    wrong_agreement,
+    wrong_flops,
+    wrong_full,
+    wrong_histogram,
+    wrong_oracle,
+    wrong_values,
+)
 from eebench.trace_manifest import CostNumbers, hash_of_documents
 from eebench.traces import Document
 

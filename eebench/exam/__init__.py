@@ -1,0 +1,1 @@
+"""The entry exam of a policy."""

@@ -1,0 +1,1 @@
+"""Traces as data sets: exported, imported, and replayed without weights."""
