@@ -41,11 +41,12 @@ families: setup
 benchmarks: setup weights
 	$(BIN)/python -m benchmarks.trace_once
 
-# What lies in docs/studies, from scratch.
+# What lies in docs/studies, from scratch: half an hour on two cores.
+STUDY := --limit 40 --kv-tasks eebench_edits --kv-limit 10
 studies: setup weights
 	$(BIN)/eebench models pull gemma3-270m
-	$(BIN)/eebench study smollm2-135m --against smollm2-135m-joint -o docs/studies/smollm2-135m
-	$(BIN)/eebench study gemma3-270m -o docs/studies/gemma3-270m
+	$(BIN)/eebench study smollm2-135m --against smollm2-135m-joint $(STUDY) -o docs/studies/smollm2-135m
+	$(BIN)/eebench study gemma3-270m $(STUDY) -o docs/studies/gemma3-270m
 
 # The adapter smollm2-135m-joint, from scratch: DATASETS is a folder in the hub's layout that holds WikiText-2.
 joint: setup weights
