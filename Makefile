@@ -50,6 +50,7 @@ studies: setup weights
 
 # The adapter smollm2-135m-joint, from scratch: DATASETS is a folder in the hub's layout that holds WikiText-2.
 joint: setup weights
+	mkdir -p build
 	$(BIN)/python docs/studies/wikitext_pages.py $(DATASETS) build/wikitext-pages.jsonl
 	$(BIN)/eebench tune smollm2-135m --data build/wikitext-pages.jsonl -o build/smollm2-135m-joint --rank 18 --steps 500 \
 		--learning-rate 1e-3 --layer-weights uniform --layers 8
