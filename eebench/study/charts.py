@@ -153,16 +153,17 @@ def half_layers(whole: Capability, half: Capability) -> Chart:
 
 def survival(table: pd.DataFrame) -> Chart:
     """How many answers are still the full model's, as they grow."""
+    modes = ["full", "propagate", "copy"]
     lines = (
         alt.Chart(table)
         .mark_line(point=True)
         .encode(
-            x=alt.X("tokens:Q", title="tokens", scale=alt.Scale(type="log", base=2)),
+            x=alt.X("tokens:O", title="tokens", axis=alt.Axis(labelAngle=0)),
             y=alt.Y(
                 "same:Q", title="answers not departed", axis=alt.Axis(format=".0%"), scale=alt.Scale(domain=[0, 1])
             ),
-            color=alt.Color("kv_mode:N", title="K/V", scale=_colours(["full", "propagate", "copy"])),
-            strokeDash=alt.StrokeDash("kv_mode:N", title="K/V"),
+            color=alt.Color("kv_mode:N", title="K/V", scale=_colours(modes)),
+            strokeDash=alt.StrokeDash("kv_mode:N", title="K/V", scale=alt.Scale(domain=modes)),
         )
         .properties(width=210, height=200)
     )
