@@ -124,5 +124,7 @@ class Grid:
 
 
 def _ruled(text: str, width: int) -> str:
-    """The text centred on a rule, where there is room for one on both sides."""
+    """The text centred on a rule, where there is room for one on both sides; else as many of its words as fit."""
+    while len(text) > width and " " in text:
+        text = text.rpartition(" ")[0]
     return f" {text} ".center(width, "─") if len(text) + 4 <= width else text.center(width)

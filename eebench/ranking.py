@@ -107,8 +107,9 @@ def area_above(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.flo
     Args:
         x, y: the curve from (0, 1) to the end of the no-skill line. [points] or [points, draws]
     """
-    above = y - (1.0 + (y[-1] - 1.0) * x / x[-1])
-    area: NDArray[np.float64] = ((x[1:] - x[:-1]) * (above[:-1] + above[1:]) / 2).sum(axis=0) / x[-1]
+    with np.errstate(invalid="ignore", divide="ignore"):  # a draw may have nothing to retain, and so no value
+        above = y - (1.0 + (y[-1] - 1.0) * x / x[-1])
+        area: NDArray[np.float64] = ((x[1:] - x[:-1]) * (above[:-1] + above[1:]) / 2).sum(axis=0) / x[-1]
     return area
 
 

@@ -119,7 +119,7 @@ def _interval(of: str) -> Callable[[Record], str]:
 
     def text(record: Record) -> str:
         found = record[f"interval_{of}"]
-        return MISSING if found is None else f"{found[0]:.0f} to {found[1]:.0f}"
+        return MISSING if found is None else " to ".join(decimal(end, 0) for end in found)
 
     return text
 
