@@ -45,7 +45,8 @@ benchmarks: setup weights
 STUDY := --limit 40 --kv-tasks eebench_edits --kv-limit 10
 studies: setup weights
 	$(BIN)/eebench models pull gemma3-270m
-	$(BIN)/eebench study smollm2-135m --against smollm2-135m-joint $(STUDY) -o docs/studies/smollm2-135m
+	$(BIN)/eebench study smollm2-135m --against smollm2-135m-joint --no-half-layers --kv-tasks none \
+		-o docs/studies/smollm2-135m
 	$(BIN)/eebench study gemma3-270m $(STUDY) -o docs/studies/gemma3-270m
 
 # The adapter smollm2-135m-joint, from scratch: DATASETS is a folder in the hub's layout that holds WikiText-2.
