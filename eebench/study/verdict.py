@@ -83,7 +83,8 @@ def claims_of(one: Studied) -> list[Claim]:
         claims.append(
             Claim(
                 "Sub-word tokens differ: word continuations can stop earlier than word starts.",
-                f"{name}: an oracle stops {interval(later).value:.1f} layers later at word starts.",
+                f"{name}: an oracle stops {abs(later[0]):.1f} layers {'later' if later[0] >= 0 else 'earlier'} at word "
+                f"starts than inside words.",
                 "oracle's mean layer at word starts - inside words",
                 interval(later),
                 "layers",
