@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eebench.board import RankBy
-from eebench.bootstrap import Estimate, Resampler, interval
+from eebench.bootstrap import Estimate, interval
+from eebench.drawn_figures import DrawnFigures, Draws, drawn_figures, weights_of
 from eebench.errors import EEBenchError, unknown
 from eebench.ranking import Documents, Point, by_evaluation, envelope, pick
-from eebench.ranking_draws import AGGREGATES, ScoreDraws, faithful, task_seed, weighted_mean
+from eebench.ranking_draws import ScoreDraws
 from eebench.results import Columns, StoredResult
 
 What = Literal["policy", "setting", "model", "run"]
-Draws = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -139,14 +138,13 @@ def compare(a: Side, b: Side, results: Sequence[StoredResult], documents: Docume
         )
     pairs = [(a.results[key], b.results[key]) for key in keys]
     rows = documents.of_results([stored for pair in pairs for stored in pair])
-    drawn = [(_drawn(first, rows), _drawn(second, rows)) for first, second in pairs]
     changed, same = _changed(_answers(pairs, a.what), rows, documents)
     return Comparison(
         a,
         b,
         len(pairs),
         sum({_place(first): first.evaluation.n_docs for first, _second in pairs}.values()),
-        [measure for name in _measured(pairs) if (measure := _measure(name, drawn)) is not None],
+        list(_measures(pairs, rows)),
         _scores(a, b, results, documents),
         changed,
         same,
@@ -161,39 +159,28 @@ def _same_documents(one: StoredResult, other: StoredResult, documents: Documents
     return list(first) == list(second)
 
 
-MEASURES = ("layers saved", "compute saved", "fidelity", "quality")
+MEASURES: Mapping[str, Callable[[DrawnFigures], Draws | None]] = {
+    "layers saved": lambda figures: figures.layers_saved,
+    "compute saved": lambda figures: figures.compute_saved,
+    "fidelity": lambda figures: figures.faithful,
+    "quality": lambda figures: figures.quality,
+}
 
 
-def _measured(pairs: Sequence[tuple[StoredResult, StoredResult]]) -> Sequence[str]:
-    """What is compared; qualities only where all are of one metric."""
-    metrics = {stored.evaluation.metric for pair in pairs for stored in pair}
-    return MEASURES if len(metrics) == 1 else MEASURES[:-1]
+def _measures(pairs: Sequence[tuple[StoredResult, StoredResult]], rows: Mapping[int, Columns]) -> Iterator[Measure]:
+    """Means over pairs of what all of them have; qualities only where all are of one metric."""
+    drawn = [[_drawn(stored, rows) for stored in pair] for pair in pairs]
+    one_metric = len({stored.evaluation.metric for pair in pairs for stored in pair}) == 1
+    for name, of in MEASURES.items():
+        both = [[value for figures in side if (value := of(figures)) is not None] for side in zip(*drawn, strict=True)]
+        if all(len(values) == len(pairs) for values in both) and (name != "quality" or one_metric):
+            a, b = (np.mean(values, axis=0) for values in both)
+            yield Measure(name, float(a[0]), float(b[0]), interval(b - a))
 
 
-def _drawn(stored: StoredResult, rows: Mapping[int, Columns]) -> dict[str, Draws]:
-    """A result's figures over all its documents, of the sample and each draw. [1 + draws] each"""
-    columns = {name: np.asarray(values, dtype=np.float64) for name, values in rows[stored.result_id].items()}
-    draw = Resampler([len(columns["n_positions"])], seed=task_seed(stored.evaluation.task)).weights
-    layers = draw @ columns["exit_layers"] / (draw @ columns["n_positions"]) / stored.evaluation.num_layers
-    figures = {
-        "layers saved": 1 - layers,
-        "compute saved": 1 - draw @ columns["flops"] / (draw @ columns["flops_full"]),
-        "fidelity": faithful(columns, draw),
-    }
-    wanted = stored.result.summaries["all"].quality
-    for aggregate in AGGREGATES:
-        found = aggregate(weighted_mean(columns["quality"], draw))
-        if wanted is not None and np.isclose(found[0], wanted, rtol=1e-6, atol=1e-9):
-            return {**figures, "quality": found}
-    return figures
-
-
-def _measure(name: str, drawn: Sequence[tuple[dict[str, Draws], dict[str, Draws]]]) -> Measure | None:
-    """Means over pairs; None where some pair has no such figure."""
-    if any(name not in first or name not in second for first, second in drawn):
-        return None
-    a, b = (np.mean([pair[i][name] for pair in drawn], axis=0) for i in (0, 1))
-    return Measure(name, float(a[0]), float(b[0]), interval(b - a))
+def _drawn(stored: StoredResult, rows: Mapping[int, Columns]) -> DrawnFigures:
+    columns = rows[stored.result_id]
+    return drawn_figures(columns, weights_of(stored.evaluation.task, len(columns["n_positions"])), stored.evaluation)
 
 
 def _scores(a: Side, b: Side, results: Sequence[StoredResult], documents: Documents) -> list[Measure]:

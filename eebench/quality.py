@@ -56,11 +56,29 @@ def is_mean(metric: str) -> bool:
 
 def quality_of(metric: str, items: Items) -> float | None:
     """The metric over some documents; None where it overflows, or a document has no number."""
-    try:
-        value = OF_RATIO[metric](_ratio(items))
-    except OverflowError:
-        return None
+    value = _of_ratio(metric, _ratio(items))
     return value if math.isfinite(value) else None
+
+
+def drawn_quality(metric: str, items: Items, weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The metric under draws of documents, NaN where a draw has none; None where documents' numbers do not give it.
+
+    Args:
+        weights: how often each document is drawn. [draws, documents]
+    """
+    if not follows(metric):
+        return None
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = (weights @ items[:, 0]) / (weights @ items[:, 1])
+    return np.array([_of_ratio(metric, float(ratio)) for ratio in ratios])
+
+
+def _of_ratio(metric: str, ratio: float) -> float:
+    """The metric of a ratio of sums; NaN where it overflows."""
+    try:
+        return OF_RATIO[metric](ratio)
+    except OverflowError:
+        return math.nan
 
 
 def stderr_of(metric: str, items: Items) -> float | None:

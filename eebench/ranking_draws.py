@@ -8,31 +8,21 @@ together, since their documents are the same.
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eebench.board import Interval, RankBy, RankingRow
-from eebench.bootstrap import DRAWS, Resampler, interval
+from eebench.bootstrap import DRAWS, interval
+from eebench.drawn_figures import DrawnFigures, Draws, drawn_figures, weights_of
 from eebench.policy import Bools
 from eebench.ranking import Documents, Key, area_above, by_evaluation, points_of, vertices
 from eebench.results import COIN, Columns, StoredResult
 
-Draws = NDArray[np.float64]
-"""A figure of the sample itself, and then of each draw. [1 + draws]"""
-
 NOTHING: Draws = np.zeros(1 + DRAWS)
-
-AGGREGATES: Sequence[Callable[[Draws], Draws]] = (
-    lambda mean: mean,
-    lambda mean: -mean / math.log(2),
-    lambda mean: np.exp(-mean),
-)
-"""What lm-eval makes of the weighted mean of documents: nothing more, bits per byte, or a perplexity."""
 
 
 class ScoreDraws:
@@ -99,8 +89,8 @@ class _Tasks:
         self._documents = documents
         every = [result for results in by_policy.values() for result in results]
         self._full = {(r.evaluation.model, r.evaluation.task): r for r in by_policy.get("full", ())}
-        self._evaluation_of = {(r.evaluation.model, r.evaluation.task): r.evaluation_id for r in every}
-        self._resampled: dict[Key, Draws] = {}
+        self._evaluations = {(r.evaluation.model, r.evaluation.task): r for r in every}
+        self._weights: dict[Key, NDArray[np.float64]] = {}
         self._columns: dict[int, Columns] = {}
 
     def skills(self, results: Sequence[StoredResult], by: RankBy) -> dict[Key, Draws | None]:
@@ -114,7 +104,7 @@ class _Tasks:
         return skills
 
     def _skill(self, key: Key, chosen: Sequence[StoredResult], by: RankBy) -> Draws | None:
-        about = self._documents.of_evaluation(self._evaluation_of[key])
+        about = self._documents.of_evaluation(self._evaluations[key].evaluation_id)
         coin = {name.removeprefix(COIN): values for name, values in about.items() if name.startswith(COIN)}
         if not coin:
             return None  # measured before the coin was kept document by document
@@ -135,55 +125,24 @@ class _Tasks:
 
     def _point(self, key: Key, columns: Columns, test: Bools, by: RankBy) -> tuple[Draws, Draws] | None:
         """Saving and what is kept, of a setting."""
-        num_layers = len(self._layers(key))
-        sums = {name: np.asarray(columns[name], dtype=np.float64)[test] for name in columns}
-        draw = self._weights(key, int(test.sum()))
-        if by == "compute":
-            saved = 1 - draw @ sums["flops"] / (draw @ sums["flops_full"])
-        else:
-            saved = 1 - draw @ sums["exit_layers"] / (draw @ sums["n_positions"]) / num_layers
-        kept = self._retention(key, sums, test, draw) if by == "quality" else faithful(sums, draw)
+        figures = self._figures(key, columns, test)
+        kept = self._retention(key, figures.quality, test) if by == "quality" else figures.faithful
+        saved = figures.compute_saved if by == "compute" else figures.layers_saved
         return None if kept is None else (saved, kept)
 
-    def _layers(self, key: Key) -> NDArray[Any]:
-        agrees = self._documents.of_evaluation(self._evaluation_of[key])["layer_agrees"]
-        return np.arange(np.asarray(agrees).shape[1])
+    def _figures(self, key: Key, columns: Columns, test: Bools) -> DrawnFigures:
+        if key not in self._weights:
+            self._weights[key] = weights_of(key[1], int(test.sum()))
+        rows = {name: np.asarray(values)[test] for name, values in columns.items()}
+        return drawn_figures(rows, self._weights[key], self._evaluations[key].evaluation)
 
-    def _weights(self, key: Key, documents: int) -> Draws:
-        if key not in self._resampled:
-            self._resampled[key] = Resampler([documents], seed=task_seed(key[1])).weights
-        return self._resampled[key]
-
-    def _retention(self, key: Key, sums: Columns, test: Bools, draw: Draws) -> Draws | None:
+    def _retention(self, key: Key, quality: Draws | None, test: Bools) -> Draws | None:
         full = self._full.get(key)
-        if full is None:
+        if full is None or quality is None:
             return None
-        of_full = np.asarray(self._columns_of([full])[full.result_id]["quality"], dtype=np.float64)[test]
-        wanted = full.result.summaries["test"].quality
-        for aggregate in AGGREGATES:
-            most = aggregate(weighted_mean(of_full, draw))
-            if wanted is not None and math.isclose(most[0], wanted, rel_tol=1e-6, abs_tol=1e-9):
-                chance = full.evaluation.chance
-                with np.errstate(invalid="ignore", divide="ignore"):
-                    return (aggregate(weighted_mean(np.asarray(sums["quality"]), draw)) - chance) / (most - chance)
-        return None  # a metric that documents alone do not give
-
-
-def task_seed(task: str) -> int:
-    """The seed of a task's draws: the same for all models on it."""
-    return zlib.crc32(task.encode())
-
-
-def weighted_mean(values: NDArray[np.float64], draw: Draws) -> Draws:
-    """The weighted mean of documents. values: value and weight, [documents, 2]"""
-    mean: Draws = draw @ values[:, 0] / (draw @ values[:, 1])
-    return mean
-
-
-def faithful(sums: Columns, draw: Draws) -> Draws:
-    """Fidelity, and in generation the share of the answer that is kept."""
-    if "kept" in sums:
-        kept: Draws = draw @ sums["kept"] / draw.sum(axis=1)
-        return kept
-    fidelity: Draws = draw @ sums["agrees"] / (draw @ sums["n_positions"])
-    return fidelity
+        most = self._figures(key, self._columns_of([full])[full.result_id], test).quality
+        if most is None:
+            return None
+        chance = full.evaluation.chance
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (quality - chance) / (most - chance)

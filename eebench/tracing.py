@@ -204,20 +204,19 @@ def _read_layers(
     ids = torch.from_numpy(targets).to(reader.device)
     values: dict[str, list[Tensor]] = {name: [] for name in REGISTRY}
     logprobs, divergences = [], []
-    final = reader.logits(states[-1]).softmax(dim=-1)
-    final_entropy = -(final.clamp(min=torch.finfo(final.dtype).tiny).log_().mul_(final)).sum(dim=-1)
+    final = Lens(lambda: reader.logits(states[-1]), states[-1], None)
     previous: Lens | None = None
     for state in states:
         logits = reader.logits(state)
         # Both before `Lens` turns the logits into probabilities.
-        expected = torch.einsum("pv,pv->p", final, logits)  # of the logits under the final distribution
+        expected = torch.einsum("pv,pv->p", final.probs, logits)  # of the logits under the final distribution
         target_logits = logits[rows, ids]
         lens = Lens(lambda logits=logits: logits, state, previous)  # type: ignore[misc]
         del logits
         for name, known in REGISTRY.items():
             values[name].append(_value(known, lens))
         logprobs.append(target_logits - lens.log_total[rows])
-        divergences.append((lens.log_total - expected - final_entropy).clamp_(min=0.0))
+        divergences.append((lens.log_total - expected - final.entropy).clamp_(min=0.0))
         lens.previous = None  # keep one layer back, not the whole way
         previous = lens
     stacked = {name: torch.stack(per_layer).cpu().numpy() for name, per_layer in values.items()}

@@ -102,6 +102,7 @@ def test_it_reads_well(measured: tuple[str, str, str]) -> None:
     assert "confidence (A) and entropy (B): 2 pairs of results on 48 documents" in answer.stdout
     assert "EE-score by layers" in answer.stdout
     assert "layers saved (%)" in answer.stdout
+    assert answer.stdout.count("exit layer") == 2 * 2  # of both, on each task
     assert "\x1b" not in answer.stdout
 
 

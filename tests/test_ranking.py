@@ -297,7 +297,7 @@ class TestIntervals:
         coin = self.columns_of(0.8, 0.1)
         about = {"part": self.parts, "layer_agrees": np.zeros((self.DOCUMENTS, self.LAYERS))}
         evaluation_rows = {**about, **{f"coin_{name}": values for name, values in coin.items()}}
-        of = evaluation(self.DOCUMENTS, self.LAYERS, coin_end=self.summaries(coin, full), chance=0.25)
+        of = evaluation(self.DOCUMENTS, self.LAYERS, coin_end=self.summaries(coin, full), chance=0.25, metric="acc")
         results = []
         for policy, points in {"full": [(0.0, 1.0)], "oracle": [(0.5, 1.0)], **settings}.items():
             for point in points:

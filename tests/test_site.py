@@ -25,13 +25,14 @@ from hypothesis import strategies as st
 
 from eebench.cli import main
 from eebench.cli.run import run as run_command
+from eebench.file_names import slug
 from eebench.ranking import rank
 from eebench.results import StoredResult
 from eebench.site.boards import interval, scores
 from eebench.site.commands import command
 from eebench.site.folder import MARKER, write
 from eebench.site.server import server
-from eebench.site.slugs import policy_page, slug
+from eebench.site.slugs import policy_page
 from eebench.store import Run, Store
 from tests.records import evaluation, provenance, stored
 from tests.site_records import CLOSING, HOSTILE, LOSSES, MODELS, fill

@@ -28,7 +28,7 @@ SHOWN = 12
 @click.option("--task", "-t", "tasks", multiple=True, callback=comma_separated, help="Only on these tasks.")
 @click.option("--kv-mode", type=click.Choice(KV_MODES), default="full", show_default=True)
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option("--plot", is_flag=True, help="Draw the Pareto fronts of both.")
+@click.option("--plot", is_flag=True, help="Draw the Pareto fronts of both, and where they stop.")
 @db_option
 def compare(
     a: str,
@@ -104,15 +104,14 @@ def _show_changed(found: Comparison, console: Console) -> None:
 
 
 def _plot(found: Comparison) -> None:
-    from eebench.terminal_plots import pareto_plot
+    from eebench.terminal_plots import exit_plot, pareto_plot
 
     for key in next(iter(found.curves.values()), {}):
-        click.echo()
-        click.echo(
-            pareto_plot(
-                f"{key[0]} on {key[1]}", {n: fronts[key] for n, fronts in found.curves.items() if key in fronts}
-            )
-        )
+        where = f"{key[0]} on {key[1]}"
+        fronts = {name: curves[key] for name, curves in found.curves.items() if key in curves}
+        chosen = {side.name: side.results[key].result for side in (found.a, found.b) if key in side.results}
+        histograms = {name: result.exit_histogram for name, result in chosen.items()}
+        click.echo(f"\n{pareto_plot(where, fronts)}\n\n{exit_plot(where, histograms)}")
 
 
 def _percent(value: float) -> str:

@@ -20,8 +20,8 @@ class Capability:
 
     Attributes:
         layers: a row per layer: `agreement` (share of positions whose top-1 is the final one), `target_logprob`,
-            `entropy`, `final_divergence` (means, nats), `oracle` and `stable` (shares of positions that these bounds
-            stop at the layer), `final_top1_prob` (mean probability of the layer's own top-1).
+            `entropy`, `final_divergence` (means, nats), `max_prob` (means), `oracle` and `stable` (shares of
+            positions that these bounds stop at the layer).
         oracle, stable: share of layers saved by the first layer that agrees, and by the first that agrees for good.
         by_chance: what `oracle` would save if the final predictions were dealt out among the positions at random: what
             frequent tokens make agree without any foresight.

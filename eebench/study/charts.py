@@ -9,12 +9,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from eebench.plots.style import COLOURS
 from eebench.study.capability import Capability
 from eebench.study.locating import Located, Reliability
 from eebench.study.material import Material
-
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart."""
 
 WIDTH, HEIGHT = 420, 260
 
@@ -103,7 +101,7 @@ def reliability(found: Reliability, num_layers: int) -> Chart:
                 "agreement:Q", title="share that is the final prediction", axis=axis, scale=alt.Scale(domain=[0, 1])
             ),
             color=alt.Color(
-                "name:N", title=None, sort=order, scale=alt.Scale(domain=order, range=PALETTE[: len(order)])
+                "name:N", title=None, sort=order, scale=alt.Scale(domain=order, range=COLOURS[: len(order)])
             ),
         )
     )
@@ -115,7 +113,7 @@ def reliability(found: Reliability, num_layers: int) -> Chart:
     errors = pd.DataFrame({"layer": np.arange(1, num_layers), "ece": found.ece[:-1]})  # the last is the final one
     bars = (
         alt.Chart(errors)
-        .mark_bar(color=PALETTE[0])
+        .mark_bar(color=COLOURS[0])
         .encode(
             x=alt.X("layer:O", axis=_layer_axis(num_layers), title="layer"),
             y=alt.Y("ece:Q", title="expected calibration error"),
@@ -129,10 +127,10 @@ def classes(table: pd.DataFrame, model: str) -> Chart:
     """Where an oracle stops, by what the predicted token is; bars end at the mean layer, rules are intervals."""
     base = alt.Chart(table)
     y = alt.Y("class:N", title=None, sort=None)
-    bars = base.mark_point(filled=True, size=60, color=PALETTE[0]).encode(
+    bars = base.mark_point(filled=True, size=60, color=COLOURS[0]).encode(
         x=alt.X("oracle:Q", title="mean layer of the oracle", scale=alt.Scale(zero=False)), y=y
     )
-    rules = base.mark_rule(color=PALETTE[0], strokeWidth=2).encode(x="oracle_low:Q", x2="oracle_high:Q", y=y)
+    rules = base.mark_rule(color=COLOURS[0], strokeWidth=2).encode(x="oracle_low:Q", x2="oracle_high:Q", y=y)
     return (
         (rules + bars)
         .properties(width=220, height=alt.Step(18))
@@ -215,7 +213,7 @@ def _lines(
 
 
 def _colours(names: Sequence[str]) -> alt.Scale:
-    return alt.Scale(domain=list(names), range=list(PALETTE[: len(names)]))
+    return alt.Scale(domain=list(names), range=list(COLOURS[: len(names)]))
 
 
 def _layer_axis(num_layers: int) -> alt.Axis:

@@ -27,7 +27,6 @@ class TaskMaterial:
 
     Attributes:
         results: the settings scored on it.
-        full_quality: per document, the main metric of the full model and its weight. [documents, 2]
     """
 
     evaluation: Evaluation

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from eebench.cache import traces_dir
+from eebench.errors import EEBenchError
 from eebench.fitting import fitted_settings
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.policy import ExitPolicy
@@ -71,8 +72,6 @@ def plan_study(
     Raises:
         EEBenchError: a task that nobody knows, or of the wrong type.
     """
-    from eebench.errors import EEBenchError
-
     likelihood, decoded = load_tasks(tasks, task_options), load_tasks(generation_tasks, generation_options)
     if wrong := next((task for task in likelihood if task.generates), None):
         raise EEBenchError(f"'{wrong.name}' is a generation task: name it with --kv-tasks.")
@@ -186,8 +185,6 @@ def _decoded(subject: Subject, plan: StudyPlan, cache: TraceCache | None, progre
 
 
 def _half(model: str, plan: StudyPlan, cache: TraceCache | None, progress: Progress) -> tuple[Capability | None, str]:
-    from eebench.errors import EEBenchError
-
     if not plan.half_layers:
         return None, ""
     try:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from eebench.bootstrap import LEVEL, Estimate
+from eebench.file_names import slug
 from eebench.study import charts
 from eebench.study.kv_copy import quality_by_length, survival
 from eebench.study.locating import ee_scores, location_row, reliability, savings_at
@@ -153,7 +154,7 @@ def _material(material: Material) -> Section:
         f"{r:.1f} of them, so a policy that reads it at every layer saves compute only below layer {even:.1f}. All "
         f"figures are over the {material.trace.num_positions:,} scored positions of these tasks, pooled.",
     )
-    return Section("What was looked at", said, [Table(f"tasks-{slug(material)}", "Tasks", frame, columns)])
+    return Section("What was looked at", said, [Table(f"tasks-{slug(material.model)}", "Tasks", frame, columns)])
 
 
 def _full_quality(results: Sequence[object]) -> float | None:
@@ -183,17 +184,17 @@ def _capability(study: Study) -> Section:
     )
     figures = [
         Figure(
-            f"agreement-{slug(material)}",
+            f"agreement-{slug(material.model)}",
             charts.agreement([(material.model, found)]),
             "How often a layer says what the full model says, and by which layer an oracle has stopped.",
         ),
         Figure(
-            f"distributions-{slug(material)}",
+            f"distributions-{slug(material.model)}",
             charts.distributions([(material.model, found)]),
             "What the layers' distributions are like, in nats.",
         ),
     ]
-    table = Table(f"layers-{slug(material)}", "Layers", found.layers, columns, shown)
+    table = Table(f"layers-{slug(material.model)}", "Layers", found.layers, columns, shown)
     return Section("Natural capability", said, [table], figures)
 
 
@@ -230,9 +231,9 @@ def _locating(study: Study) -> Section:
         shares = "; ".join(f"at {row.level:.0%} {row.policy} gets {row.of_oracle:.1%}" for row in best.itertuples())
         said.append(f"Of what the oracle saves: {shares}.")
     tables = [
-        Table(f"locating-{slug(material)}", "Where policies stop, against the oracle", frame, columns),
+        Table(f"locating-{slug(material.model)}", "Where policies stop, against the oracle", frame, columns),
         Table(
-            f"savings-{slug(material)}",
+            f"savings-{slug(material.model)}",
             "Layers saved",
             wide,
             [
@@ -245,7 +246,7 @@ def _locating(study: Study) -> Section:
     if "confidence" in located:
         chart = charts.confusion(located["confidence"], material, "confidence")
         caption = "Where confidence stops against where it could have; on the dotted line they are the same."
-        figures.append(Figure(f"confusion-{slug(material)}", chart, caption))
+        figures.append(Figure(f"confusion-{slug(material.model)}", chart, caption))
     return Section("Locating the layer", said, tables, figures)
 
 
@@ -265,7 +266,7 @@ def _calibration(study: Study) -> Section:
             f"and {calibrated:.1f} calibrated."
         )
     caption = "How often layers are right against how confident they are, and the error of each layer."
-    figure = Figure(f"reliability-{slug(material)}", charts.reliability(found, material.num_layers), caption)
+    figure = Figure(f"reliability-{slug(material.model)}", charts.reliability(found, material.num_layers), caption)
     frame = found.curve
     columns = [
         Column("layer", "layer", "d"),
@@ -274,7 +275,7 @@ def _calibration(study: Study) -> Section:
         Column("share", "share", ".1%"),
     ]
     last = frame[frame["layer"] == material.num_layers - 1]
-    table = Table(f"reliability-{slug(material)}", f"Layer {material.num_layers - 1}", frame, columns, last)
+    table = Table(f"reliability-{slug(material.model)}", f"Layer {material.num_layers - 1}", frame, columns, last)
     return Section("Calibration", said, [table], [figure])
 
 
@@ -299,9 +300,13 @@ def _subwords(study: Study) -> Section:
         "table above do stop. Words are runs of letters; other tokens are numbers, punctuation and blanks.",
     )
     figure = Figure(
-        f"classes-{slug(material)}", charts.classes(frame, material.model), "Mean layer of the oracle, with intervals."
+        f"classes-{slug(material.model)}",
+        charts.classes(frame, material.model),
+        "Mean layer of the oracle, with intervals.",
     )
-    return Section("Sub-words", said, [Table(f"classes-{slug(material)}", "Exits by class", frame, columns)], [figure])
+    return Section(
+        "Sub-words", said, [Table(f"classes-{slug(material.model)}", "Exits by class", frame, columns)], [figure]
+    )
 
 
 def _half_layers(study: Study) -> Section:
@@ -320,15 +325,9 @@ def _half_layers(study: Study) -> Section:
         Column("oracle", "oracle", ".1%"),
     )
     shown = half.layers.iloc[-SHOWN_LAYERS:]
-    figure = Figure(
-        f"half-layers-{slug(study.material)}", charts.half_layers(whole, half), "By which depth an oracle has stopped."
-    )
-    return Section(
-        "Sub-layers",
-        said,
-        [Table(f"half-layers-{slug(study.material)}", "Last half layers", half.layers, columns, shown)],
-        [figure],
-    )
+    name = f"half-layers-{slug(study.material.model)}"
+    figure = Figure(name, charts.half_layers(whole, half), "By which depth an oracle has stopped.")
+    return Section("Sub-layers", said, [Table(name, "Last half layers", half.layers, columns, shown)], [figure])
 
 
 def _kv_copy(study: Study) -> Section:
@@ -356,15 +355,10 @@ def _kv_copy(study: Study) -> Section:
         f"(`propagate`), and with the exit layer's K/V copied upward (`copy`), on {tasks}. An answer departs at its "
         f"first token that is not the full model's; short and long are told by the median of the full model's answers.",
     )
-    name = slug(material)
+    name = slug(material.model)
     tables = [
         Table(f"survival-{name}", "Answers that are still the full model's", alive, first),
         Table(f"quality-by-length-{name}", "Quality by length", quality, second),
     ]
     figure = Figure(f"survival-{name}", charts.survival(alive), "Answers that have not departed, as they grow.")
     return Section("K/V of skipped layers", said, tables, [figure])
-
-
-def slug(material: Material) -> str:
-    """The model's name as a part of a file name."""
-    return "".join(c if c.isalnum() or c in "-." else "-" for c in material.model.rpartition("/")[2]).strip("-.")
