@@ -53,8 +53,10 @@ studies: setup weights
 joint: setup weights
 	mkdir -p build
 	$(BIN)/python docs/studies/wikitext_pages.py $(DATASETS) build/wikitext-pages.jsonl
-	$(BIN)/eebench tune smollm2-135m --data build/wikitext-pages.jsonl -o build/smollm2-135m-joint --rank 18 --steps 500 \
-		--learning-rate 1e-3 --layer-weights uniform --layers 8
+	$(BIN)/python docs/studies/sampled_text.py smollm2-135m build/sampled.jsonl --texts 192
+	$(BIN)/eebench tune smollm2-135m --data build/wikitext-pages.jsonl --data build/sampled.jsonl \
+		-o build/smollm2-135m-joint --rank 18 --steps 360 --learning-rate 8e-4 --layer-weights uniform --layers 8 \
+		--temperature 0.5 --anchor 0.3 --save-every 60 --measure-every 60
 
 tasks: setup
 	$(BIN)/python -m eebench.tasks.generate

@@ -1,15 +1,20 @@
 """The loss that joint optimisation lowers: the full model's own, and one for every layer that should be able to stop.
 
-    J = CE(L) + lambda · sum over active k of w(k) D(k) / sum over active k of w(k)
+    J = F + lambda · sum over active k of w(k) D(k) / sum over active k of w(k)
+    F = (1 - a) · CE(L) + a · KL(p_before || p_L)
 
-CE(L) is the next-token cross-entropy of the full model. D(k) is, by objective, the divergence KL(p_L || p_k) of layer
-k's lens from the final distribution, or LayerSkip's cross-entropy of layer k. w(k), and which layers are active at a
-step, are LayerSkip's loss scale and curricula (Elhoushi et al. 2024, arXiv 2404.16710, section 4.1.2) and simpler ones.
+CE(L) is the next-token cross-entropy of the full model, p_before what it said before the training: the anchor a keeps
+the model what it was on text it is not trained on. D(k) is, by objective, the divergence KL(p_T || p_k) of layer k's
+lens from the final distribution p_T = softmax(z_L / T), or LayerSkip's cross-entropy of layer k. A temperature T below
+1 (Hinton et al. 2015, arXiv 1503.02531) teaches layer k to be sure where it will agree with the full model, which is
+what a threshold on its confidence asks. w(k), and which layers are active at a step, are LayerSkip's loss scale and
+curricula (Elhoushi et al. 2024, arXiv 2404.16710, section 4.1.2) and simpler ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,12 +67,39 @@ def active_layers(
 
 
 @dataclass(frozen=True)
+class Anchor:
+    """The model as it was before the training, which the final layer is kept near.
+
+    Attributes:
+        weight: a, from 0 to 1.
+        reader: reads that model, within `as_it_was`.
+        as_it_was: a context in which an adapter that is being trained is switched off.
+    """
+
+    weight: float
+    reader: LayerReader
+    as_it_was: Callable[[], AbstractContextManager[Any]]
+
+    @torch.no_grad()
+    def final_states(self, input_ids: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """[batch, length] -> [positions, hidden]"""
+        with self.as_it_was():
+            return self.reader.captured_with_grad({"input_ids": input_ids, "use_cache": False}, rows, columns)[-1]
+
+    @torch.no_grad()
+    def logits(self, states: Tensor) -> Tensor:
+        """[positions, hidden] -> [positions, vocabulary]"""
+        with self.as_it_was():
+            return self.reader.logits_with_grad(states)
+
+
+@dataclass(frozen=True)
 class Losses:
     """What a batch says.
 
     Attributes:
         total: what is minimised; its gradient reaches the blocks.
-        full: CE(L), nats per token.
+        full: F, nats per token; CE(L) where there is no anchor.
         early: the weighted mean of D(k), nats per token.
     """
 
@@ -83,12 +115,16 @@ class ExitLoss:
     Attributes:
         early_weight: lambda.
         weights: w(k) of layers 1..L-1.
+        temperature: T, of the final distribution that earlier layers are drawn towards.
+        anchor: the model as it was, if the final layer is kept near it.
     """
 
     reader: LayerReader
     objective: Objective
     early_weight: float
     weights: Sequence[float]
+    temperature: float = 1.0
+    anchor: Anchor | None = None
 
     def __call__(self, input_ids: Tensor, positions: Tensor, layers: Sequence[int]) -> Losses:
         """The loss of a batch at some of its positions and layers.
@@ -110,9 +146,11 @@ class ExitLoss:
         weights = [self.weights[layer - 1] for layer in layers]
         weights = [self.early_weight * weight / sum(weights) for weight in weights]
         cut = [state.detach().requires_grad_() for state in read]
+        before = None if self.anchor is None else self.anchor.final_states(input_ids, rows, columns)
         full = early = 0.0
         for some in torch.split(torch.arange(len(targets)), READ_AT_ONCE):
-            at_final, at_layers = self._parts([state[some] for state in cut], targets[some], weights)
+            was = None if before is None else before[some]
+            at_final, at_layers = self._parts([state[some] for state in cut], targets[some], weights, was)
             share = len(some) / len(targets)
             torch.autograd.backward((at_final + at_layers) * share)
             full, early = full + share * float(at_final.detach()), early + share * float(at_layers.detach())
@@ -121,20 +159,32 @@ class ExitLoss:
         total = carried - carried.detach() + full + early  # the value is the loss, the gradient is the states'
         return Losses(total, full, early / self.early_weight if self.early_weight else 0.0)
 
-    def _parts(self, states: Sequence[Tensor], targets: Tensor, weights: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """CE(L), and the weighted sum of D(k), over a few positions; `states` has the final one first."""
+    def _parts(
+        self, states: Sequence[Tensor], targets: Tensor, weights: Sequence[float], before: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """F, and the weighted sum of D(k), over a few positions; `states` has the final one first."""
         final = self.reader.logits_with_grad(states[0])
         at_final = functional.cross_entropy(final, targets)
-        teacher = final if self.objective == "mutual" else final.detach()
+        if self.anchor and before is not None:
+            kept = _divergence(self.anchor.logits(before), final)
+            at_final = torch.lerp(at_final, kept, self.anchor.weight)
+        teacher = final / self.temperature
+        teacher = teacher if self.objective == "mutual" else teacher.detach()
         at_layers = at_final.new_zeros(())
         for state, weight in zip(states[1:], weights, strict=True):
             logits = self.reader.logits_with_grad(state)
             if self.objective == "cross-entropy":
                 loss = functional.cross_entropy(logits, targets)
             else:
-                loss = Divergence.apply(teacher, logits).mean()  # type: ignore[no-untyped-call]
+                loss = _divergence(teacher, logits)
             at_layers = at_layers + weight * loss
         return at_final, at_layers
+
+
+def _divergence(p_logits: Tensor, q_logits: Tensor) -> Tensor:
+    """Mean KL(p || q) over positions. [positions, vocabulary] each -> []"""
+    mean: Tensor = Divergence.apply(p_logits, q_logits).mean()  # type: ignore[no-untyped-call]
+    return mean
 
 
 class Divergence(torch.autograd.Function):

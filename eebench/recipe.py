@@ -32,6 +32,8 @@ class Recipe:
         positions: positions of a batch that have a loss; all where there are fewer.
         layers: layers before the last that have a loss in a step.
         early_weight: lambda of `eebench.exit_loss`.
+        temperature: T of `eebench.exit_loss`.
+        anchor: a of `eebench.exit_loss`, from 0 to 1.
     """
 
     model: str
@@ -47,6 +49,8 @@ class Recipe:
     warmup: int = 20
     objective: Objective = "distillation"
     early_weight: float = 1.0
+    temperature: float = 1.0
+    anchor: float = 0.0
     weighting: Weighting = "linear"
     curriculum: Curriculum = "random"
     layers: int = 6

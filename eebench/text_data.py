@@ -84,26 +84,47 @@ TEXT_DTYPES = ("string", "large_string")
 
 
 def blocks_of(tokenizer: Any, texts: Sequence[str], length: int, held_out: int) -> TextBlocks:
-    """Texts joined by the end-of-text token and cut into blocks; every n-th block is held out.
+    """Texts joined by the end-of-text token and cut into blocks; whole texts are held out, the last of one text alone.
 
     Args:
         length: tokens of a block.
-        held_out: how many blocks are held out, at most a tenth of them all.
+        held_out: how many blocks are held out; at most a tenth of them all, and at least one.
 
     Raises:
         EEBenchError: there are fewer than two blocks of text.
     """
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-    tokens: list[int] = []
-    for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False).input_ids:
-        tokens += [*ids, *end]
-    blocks = np.array(tokens[: len(tokens) // length * length], dtype=np.int64).reshape(-1, length)
-    if len(blocks) < 2:
+    tokenized = tokenizer(list(texts), add_special_tokens=False, verbose=False).input_ids
+    tokens = [np.array([*ids, *end], dtype=np.int64) for ids in tokenized]
+    total = sum(len(ids) for ids in tokens)
+    if total < 2 * length:
         raise EEBenchError(
-            f"there are {len(tokens)} tokens of text, and two blocks take {2 * length}: give more text, or a smaller "
+            f"there are {total} tokens of text, and two blocks take {2 * length}: give more text, or a smaller "
             f"--length."
         )
-    apart = max(1, min(held_out, len(blocks) // 10))
-    is_held_out = np.zeros(len(blocks), dtype=bool)
-    is_held_out[np.linspace(0, len(blocks) - 1, apart).astype(int)] = True
-    return TextBlocks(blocks[~is_held_out], blocks[is_held_out], hashlib.sha256(blocks.tobytes()).hexdigest())
+    wanted = length * max(1, min(held_out, total // length // 10))
+    apart = _held_out_texts([len(ids) for ids in tokens], wanted)
+    train = np.concatenate([ids for ids, out in zip(tokens, apart, strict=True) if not out])
+    if apart.any():
+        kept = np.concatenate([ids for ids, out in zip(tokens, apart, strict=True) if out])[:wanted]
+    else:
+        train, kept = np.split(train, [len(train) - wanted])
+    digest = hashlib.sha256(np.concatenate(tokens).tobytes()).hexdigest()
+    return TextBlocks(_cut(train, length), _cut(kept, length), digest)
+
+
+def _held_out_texts(sizes: Sequence[int], wanted: int) -> NDArray[np.bool_]:
+    """Which texts are held out: spread over all of them, until they have as many tokens as are wanted. [texts]
+
+    None are where that would take half of all the tokens or more.
+    """
+    apart = np.zeros(len(sizes), dtype=bool)
+    in_turns = np.random.default_rng(0).permutation(len(sizes))
+    reached = np.cumsum(np.array(sizes)[in_turns])
+    apart[in_turns[: 1 + int(np.searchsorted(reached, wanted))]] = True
+    return apart if np.array(sizes)[apart].sum() < sum(sizes) / 2 else np.zeros_like(apart)
+
+
+def _cut(tokens: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """[tokens] -> [blocks, length]; what is over is left out."""
+    return tokens[: len(tokens) // length * length].reshape(-1, length)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +23,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from eebench.blocks import LayerReader
 from eebench.errors import EEBenchError
-from eebench.exit_loss import ExitLoss, active_layers, layer_weights
+from eebench.exit_loss import Anchor, ExitLoss, active_layers, layer_weights
 from eebench.models import LoadedModel, LoadOptions, load_model
 from eebench.progress import Advance, Progress, Silent
 from eebench.recipe import Recipe
@@ -82,9 +84,17 @@ def tune(
         raise EEBenchError(f"{recipe.model} is an encoder-decoder model: tuning is for decoder-only ones.")
     blocks = blocks_of(loaded.tokenizer, read_texts(recipe.data, recipe.field, recipe.split), recipe.length, 16)
     _claim(output, recipe, fresh)
+    before = deepcopy(loaded.model) if recipe.anchor and recipe.method == "full" else None
     model = _trainable(loaded, recipe)
     reader = LayerReader(loaded.model)
-    loss = ExitLoss(reader, recipe.objective, recipe.early_weight, layer_weights(recipe.weighting, reader.num_layers))
+    loss = ExitLoss(
+        reader,
+        recipe.objective,
+        recipe.early_weight,
+        layer_weights(recipe.weighting, reader.num_layers),
+        recipe.temperature,
+        _anchor(recipe, reader, model, before),
+    )
     curve = Curve(output / "curve.json", reader, blocks.held_out, recipe.seed)
     checkpoint = _last_checkpoint(output)
     if checkpoint is None:
@@ -204,6 +214,15 @@ def _trainable(loaded: LoadedModel, recipe: Recipe) -> Any:
         ) from error
     model.peft_config["default"].base_model_name_or_path = loaded.model_id
     return model
+
+
+def _anchor(recipe: Recipe, reader: LayerReader, model: Any, before: Any) -> Anchor | None:
+    """The model as it was: a copy where all weights are trained, else the same one with its adapter off."""
+    if not recipe.anchor:
+        return None
+    if before is not None:
+        return Anchor(recipe.anchor, LayerReader(before), nullcontext)
+    return Anchor(recipe.anchor, reader, model.disable_adapter)
 
 
 def _arguments(recipe: Recipe, output: Path, device: str, save_every: int) -> TrainingArguments:

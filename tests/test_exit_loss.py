@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from torch.nn import functional
 
 from eebench import exit_loss
 from eebench.blocks import LayerReader
-from eebench.exit_loss import Divergence, ExitLoss, active_layers, layer_weights
+from eebench.exit_loss import Anchor, Divergence, ExitLoss, active_layers, layer_weights
 from eebench.recipe import CURRICULA, OBJECTIVES, Objective
 from tests.small_models import LAYERS, small_model
 
@@ -28,7 +30,14 @@ def test_divergence_is_that_of_torch_with_its_gradient() -> None:
     assert torch.autograd.gradcheck(Divergence.apply, (p, q))
 
 
-def slow_loss(reader: LayerReader, objective: Objective, weights: list[float], early_weight: float) -> torch.Tensor:
+def slow_loss(
+    reader: LayerReader,
+    objective: Objective,
+    weights: list[float],
+    early_weight: float,
+    temperature: float,
+    anchor: Anchor | None,
+) -> torch.Tensor:
     """The formula of the module's first lines, all logits at once."""
     states: list[torch.Tensor] = []
     hooks = [
@@ -44,7 +53,7 @@ def slow_loss(reader: LayerReader, objective: Objective, weights: list[float], e
         return values[:, :-1].flatten(0, 1)[POSITIONS]
 
     final = at(logits)
-    p = final.log_softmax(-1)
+    p = (final / temperature).log_softmax(-1)
     p = p if objective == "mutual" else p.detach()
     early = torch.zeros(())
     for layer in ACTIVE:
@@ -52,23 +61,33 @@ def slow_loss(reader: LayerReader, objective: Objective, weights: list[float], e
         divergence = (p.exp() * (p - q)).sum(-1).mean()
         loss = functional.nll_loss(q, targets) if objective == "cross-entropy" else divergence
         early = early + weights[layer - 1] * loss / sum(weights[k - 1] for k in ACTIVE)
-    return functional.cross_entropy(final, targets) + early_weight * early
+    full = functional.cross_entropy(final, targets)
+    if anchor is not None:
+        was = at(anchor.reader.model(input_ids=IDS, use_cache=False).logits.detach()).log_softmax(-1)
+        kept = (was.exp() * (was - final.log_softmax(-1))).sum(-1).mean()
+        full = (1 - anchor.weight) * full + anchor.weight * kept
+    return full + early_weight * early
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize(("temperature", "anchored"), [(1.0, 0.0), (0.5, 0.3)])
 def test_value_and_gradient_are_those_of_the_formula(
-    objective: Objective, family: str, monkeypatch: pytest.MonkeyPatch
+    objective: Objective, family: str, temperature: float, anchored: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exit_loss, "READ_AT_ONCE", 3)  # in several pieces
     model = small_model(family).requires_grad_(True)
     reader = LayerReader(model)
     weights = layer_weights("linear", LAYERS)
-    wanted = slow_loss(reader, objective, weights, 0.7)
+    before = deepcopy(model)
+    with torch.no_grad():
+        before.get_input_embeddings().weight.mul_(1.1)  # another model than the one that is trained
+    anchor = Anchor(anchored, LayerReader(before), nullcontext) if anchored else None
+    wanted = slow_loss(reader, objective, weights, 0.7, temperature, anchor)
     wanted.backward()
     gradients = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
     model.zero_grad()
-    losses = ExitLoss(reader, objective, 0.7, weights)(IDS, POSITIONS, ACTIVE)
+    losses = ExitLoss(reader, objective, 0.7, weights, temperature, anchor)(IDS, POSITIONS, ACTIVE)
     losses.total.backward()
     torch.testing.assert_close(losses.total, wanted, rtol=1e-4, atol=1e-4)
     assert losses.full + 0.7 * losses.early == pytest.approx(float(wanted.detach()), rel=1e-4)

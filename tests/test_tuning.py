@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,20 @@ def test_layers_come_to_say_what_the_last_one_says(base: Path, text: Path, tmp_p
     curve = json.loads((tmp_path / "out" / "curve.json").read_text())
     assert [point["step"] for point in curve["held_out"]] == [0, 20, 40]
     assert curve["trained"][-1]["early_loss"] < curve["trained"][0]["early_loss"]
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_an_anchored_model_stays_nearer_to_what_it_was(base: Path, text: Path, tmp_path: Path, method: Any) -> None:
+    ids = torch.arange(2, 26).view(1, -1)
+    was = load_model(str(base)).model(ids).logits.log_softmax(-1)
+    moved = {}
+    for anchor in (0.0, 1.0):
+        out = tmp_path / f"out{anchor}"
+        tune(a_recipe(base, text, method=method, steps=30, anchor=anchor), out)
+        name = f"{base}+{out}" if method == "lora" else str(out)
+        now = load_model(name).model(ids).logits.log_softmax(-1)
+        moved[anchor] = float((was.exp() * (was - now)).sum(-1).mean())
+    assert moved[1.0] < moved[0.0] / 4
 
 
 def test_an_adapter_is_a_model_like_any_other(base: Path, text: Path, tmp_path: Path) -> None:
@@ -155,12 +170,27 @@ class TestText:
         with pytest.raises(EEBenchError, match="could not be read"):
             read_texts([str(tmp_path / "broken.jsonl")])
 
-    def test_held_out_blocks_are_not_trained_on(self) -> None:
-        blocks = blocks_of(small_tokenizer(), [f"text number {i}" for i in range(400)], 16, 8)
-        train = {block.tobytes() for block in blocks.train}
+    def test_whole_texts_are_held_out(self) -> None:
+        texts = [f"<{i}>" * 20 for i in range(100)]
+        tokenizer = small_tokenizer()
+        blocks = blocks_of(tokenizer, texts, 16, 8)
         assert len(blocks.held_out) == 8
-        assert not any(block.tobytes() in train for block in blocks.held_out)
-        assert blocks.digest == blocks_of(small_tokenizer(), [f"text number {i}" for i in range(400)], 16, 4).digest
+        train, held_out = (
+            set(re.findall("<[0-9]+>", tokenizer.decode(part.flatten()))) for part in (blocks.train, blocks.held_out)
+        )
+        assert len(train) > 90
+        assert held_out
+        assert not train & held_out
+        assert blocks.digest == blocks_of(tokenizer, texts, 16, 4).digest
+
+    def test_of_one_text_the_end_is_held_out(self) -> None:
+        tokenizer = small_tokenizer()
+        blocks = blocks_of(tokenizer, [" ".join(f"number{i}" for i in range(400))], 16, 8)
+        ids = tokenizer(" ".join(f"number{i}" for i in range(400))).input_ids
+        ids += [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+        assert len(blocks.held_out) == min(8, len(ids) // 160)
+        assert blocks.train.flatten().tolist() == ids[: blocks.train.size]
+        assert blocks.held_out.flatten().tolist() == ids[-blocks.held_out.size :]
 
 
 def eebench(*arguments: str) -> Result:

@@ -52,6 +52,13 @@ COUNT = click.IntRange(min=1)
 @_number("--warmup", "warmup", click.IntRange(min=0), "Steps until the peak.")
 @_choice("--objective", "objective", OBJECTIVES, "What earlier layers are asked for.")
 @_number("--early-weight", "early_weight", click.FloatRange(min=0), "Weight of the earlier layers' loss, lambda.")
+@_number(
+    "--temperature",
+    "temperature",
+    click.FloatRange(min=0.05, max=20),
+    "Of the final distribution they are drawn towards; below 1 sharpens it.",
+)
+@_number("--anchor", "anchor", click.FloatRange(0, 1), "How much of the full model's loss keeps it what it was.")
 @_choice("--layer-weights", "weighting", WEIGHTINGS, "How much each earlier layer counts.")
 @_choice("--curriculum", "curriculum", CURRICULA, "Which layers have a loss at a step.")
 @_number("--layers", "layers", COUNT, "Layers before the last in a step, where the curriculum draws some.")
