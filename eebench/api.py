@@ -44,25 +44,27 @@ def trace(
     datasets_dir: str | Path | None = None,
     batch_size: int | None = None,
     use_cache: bool = True,
+    metric: str | None = None,
     progress: Progress | None = None,
     **loading: Any,
 ) -> Measured:
     """Trace one model on one task: the only step that needs the weights.
 
     Args:
+        metric: what quality is measured in; by default the task's own main metric.
         loading: the fields of `eebench.models.LoadOptions`: `dtype`, `device`, `device_map`, ...
 
     Returns:
         The trace (`.traced.trace`, arrays of shape [layers, positions]) with what is needed to score settings on it.
 
     Raises:
-        EEBenchError: the model or task cannot be had, or the model cannot be read.
+        EEBenchError: the model or task cannot be had, the model cannot be read, or the task lacks the metric.
     """
     options = TaskOptions(limit, num_fewshot, chat_template, seed, _path(datasets_dir))
     (loaded,) = load_tasks([task], options)
     subject = load_subject(model, LoadOptions(**loading), progress)
     cache = TraceCache(traces_dir()) if use_cache else None
-    traced = trace_task(subject, loaded, options, batch_size=batch_size, cache=cache, progress=progress)
+    traced = trace_task(subject, loaded, options, batch_size=batch_size, cache=cache, progress=progress, metric=metric)
     return Measured(evaluation_of(subject, loaded, options, traced), [], traced, traced.scorer)
 
 
@@ -94,6 +96,7 @@ def evaluate(
     batch_size: int | None = None,
     use_cache: bool = True,
     rank_by: RankBy = "layers",
+    metric: str | None = None,
     progress: Progress | None = None,
     **loading: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -102,6 +105,7 @@ def evaluate(
     Where no tasks are named, these are EEBench's own likelihood tasks.
 
     Args:
+        metric: what quality is measured in, on tasks that define it; by default each task's own main metric.
         loading: the fields of `eebench.models.LoadOptions`: `dtype`, `device`, `device_map`, ...
 
     Returns:
@@ -109,11 +113,20 @@ def evaluate(
         `eebench report --format json`.
 
     Raises:
-        EEBenchError: a policy, model or task cannot be had, or a model cannot be read.
+        EEBenchError: a policy, model, task or metric cannot be had, or a model cannot be read.
     """
     task_options = TaskOptions(limit, num_fewshot, chat_template, seed, _path(datasets_dir))
     names = _names(tasks) or list(LIKELIHOOD_TASKS)
-    planned = plan(_names(policies), _names(models), names, task_options, LoadOptions(**loading), batch_size, use_cache)
+    planned = plan(
+        _names(policies),
+        _names(models),
+        names,
+        task_options,
+        LoadOptions(**loading),
+        batch_size,
+        use_cache,
+        metric=metric,
+    )
     stored: list[StoredResult] = []
     for measured in measure(planned, progress):
         stored.extend(_stored(measured.evaluation, measured.results(progress)))

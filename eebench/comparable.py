@@ -14,6 +14,7 @@ EVALUATION_KEY: Mapping[str, str] = {
     "num_fewshot": "another number of shots",
     "chat_template": "the chat template set otherwise",
     "documents_hash": "other documents",
+    "metric": "another main metric",
 }
 """What results of one (model, task, KV mode) must share to stand in one ranking, and how to say that they do not."""
 

@@ -200,8 +200,12 @@ def _scores(a: Side, b: Side, results: Sequence[StoredResult], documents: Docume
 
 
 def _answers(pairs: Sequence[tuple[StoredResult, StoredResult]], what: What) -> list[tuple[StoredResult, StoredResult]]:
-    """The pairs whose answers are compared: of two models, the full model's."""
-    return [pair for pair in pairs if what != "model" or pair[0].result.policy == "full"]
+    """The pairs whose answers are compared: of two models, the full model's; those measured in one metric."""
+    return [
+        (one, other)
+        for one, other in pairs
+        if one.evaluation.metric == other.evaluation.metric and (what != "model" or one.result.policy == "full")
+    ]
 
 
 def _changed(

@@ -67,6 +67,10 @@ def show(plan: RunPlan, console: Console) -> None:
         if any(task.generates for task in plan.tasks):
             console.print("Where the model writes, that is one setting's longest answers: others share what is alike.")
         console.print()
+    if plan.metric:
+        console.print(f"Quality is measured in {plan.metric.name}.")
+        if plan.metric.lacking:
+            console.print(f"But {plan.metric.keeps_their_own()}")
     console.print("Nothing was run: leave out --dry-run to run it.")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 
 from eebench.errors import EEBenchError
-from eebench.harness import LoadedTask
+from eebench.harness import LoadedTask, TaskOptions
 from eebench.quality import is_informative, retention_of
 from eebench.results import MetricValue
 
@@ -32,6 +33,23 @@ SHARE_OF_CHOICES = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info")
 GUESSES = 64
 """Random answers averaged for the chance level of a metric without a closed form."""
 BOOTSTRAP_DRAWS = 100
+PROBED = 16
+"""Documents that are scored to see which metrics a task has."""
+
+
+@dataclass(frozen=True)
+class MainMetric:
+    """What quality is measured in.
+
+    Attributes:
+        name: the metric's, with its filter where another filter of the task comes first.
+        direction: +1 if a higher value is better, -1 if a lower one is.
+        chance: its value for guessing.
+    """
+
+    name: str
+    direction: int
+    chance: float
 
 
 class TaskScorer:
@@ -39,21 +57,28 @@ class TaskScorer:
 
     Attributes:
         documents: the instances of each document, in the order of the trace's documents.
-        main: the metric that `quality` is measured in.
+        metrics: those that are numbers, in the task's order.
+        main: the one that `quality` is measured in; `measured_in` is the same with its direction and chance.
         direction: +1 if a higher value is better, -1 if a lower one is.
         chance: the main metric's value for guessing.
 
     Raises:
-        EEBenchError: the task defines no metric that is a number.
+        EEBenchError: the task defines no metric that is a number, or not the one named.
     """
 
     def __init__(
-        self, loaded: LoadedTask, instances: Sequence[Instance], num_tokens: Sequence[int] = (), vocab: int = 0
+        self,
+        loaded: LoadedTask,
+        instances: Sequence[Instance],
+        num_tokens: Sequence[int] = (),
+        vocab: int = 0,
+        metric: str | None = None,
     ) -> None:
         """
         Args:
             num_tokens: scored tokens of each instance of a likelihood task.
             vocab: size of the vocabulary: guessing a text costs ln V nats per token.
+            metric: what to measure quality in, as `find_metric` takes it; by default what the task prefers.
         """
         self._task = loaded.task
         self._name = loaded.name
@@ -64,14 +89,19 @@ class TaskScorer:
         self._scored: dict[tuple[int, tuple[Response, ...]], Mapping[MetricKey, Any]] = {}
         self._rolling = loaded.output_type == "loglikelihood_rolling"
         self._generates = loaded.generates
-        guessed = [-tokens * math.log(vocab) for tokens in num_tokens]
+        self._guessed = [-tokens * math.log(vocab) for tokens in num_tokens]
         nothing = self.grouped([""] * len(instances))
-        self.main = self._main_metric(
-            self._per_document(nothing if self._generates else self.responses(guessed, [False] * len(guessed)))
-        )
-        higher = self._task.higher_is_better().get(self.main[0], True)
-        self.direction = 1 if higher else -1
-        self.chance = 0.0 if self._generates else self._chance(guessed)
+        items = self._per_document(nothing if self._generates else self._guesses())
+        self.metrics = [key for key, values in items.items() if values and self._is_number(key, values)]
+        self._preferred = self._prefer()
+        self.main = self._preferred if metric is None else self._named(metric)
+        self.measured_in = self._main_metric(self.main)
+        self.direction, self.chance = self.measured_in.direction, self.measured_in.chance
+
+    @property
+    def own(self) -> MainMetric:
+        """What the task is measured in where no metric is named."""
+        return self.measured_in if self.main == self._preferred else self._main_metric(self._preferred)
 
     def responses(self, logprobs: Sequence[float], greedy: Sequence[bool]) -> list[list[Response]]:
         """A response per instance, grouped by document, from log-likelihoods and whether each answer is the top-1."""
@@ -156,14 +186,27 @@ class TaskScorer:
                 scored[(metric, name)] = value
         return scored
 
-    def _main_metric(self, items: Mapping[MetricKey, Sequence[Any]]) -> MetricKey:
-        usable = [key for key, values in items.items() if values and self._is_number(key, values)]
-        if not usable:
+    def _prefer(self) -> MetricKey:
+        if not self.metrics:
             raise EEBenchError(
                 f"task '{self._name}' defines no metric that is a number, so it cannot be scored; leave it out."
             )
         preferred = {metric: rank for rank, metric in enumerate(PREFERRED)}
-        return min(usable, key=lambda key: preferred.get(key[0], len(PREFERRED)))
+        return min(self.metrics, key=lambda key: preferred.get(key[0], len(PREFERRED)))
+
+    def _named(self, metric: str) -> MetricKey:
+        found = find_metric(metric, self.metrics)
+        if found is None:
+            raise EEBenchError(
+                f"task '{self._name}' defines no metric '{metric}' that is a number: there are "
+                f"{', '.join(spelled(self.metrics))}."
+            )
+        return found
+
+    def _main_metric(self, key: MetricKey) -> MainMetric:
+        (name,) = spelled(self.metrics, [key])
+        direction = 1 if self._task.higher_is_better().get(key[0], True) else -1
+        return MainMetric(name, direction, 0.0 if self._generates else self._chance(key))
 
     def _is_number(self, key: MetricKey, values: Sequence[Any]) -> bool:
         try:
@@ -171,31 +214,58 @@ class TaskScorer:
         except (TypeError, ValueError):
             return False
 
-    def _chance(self, guessed: Sequence[float]) -> float:
-        metric = self.main[0]
+    def _guesses(self) -> list[list[Response]]:
+        return self.responses(self._guessed, [False] * len(self._guessed))
+
+    def _chance(self, key: MetricKey) -> float:
+        metric = key[0]
         if self._rolling or "perplexity" in metric:
-            items = self._per_document(self.responses(guessed, [False] * len(guessed)))[self.main]
-            return self.value(self.main, items).value or 0.0
+            return self.value(key, self._per_document(self._guesses())[key]).value or 0.0
         if all(len(instances) == 1 for instances in self.documents):
             return 0.0  # nothing to choose from: the answer must be the top-1 of the whole vocabulary
         if metric in SHARE_OF_CHOICES:
             return float(np.mean([self._share(instances) for instances in self.documents]))
-        return self._simulated_chance()
+        return self._simulated_chance(key)
 
     def _share(self, instances: Sequence[Instance]) -> float:
         choices = len(instances) // (2 if "acc_mutual_info" in self._task._metric_fn_list else 1)
         gold = self._task.doc_to_target(instances[0].doc)
         return (len(gold) if isinstance(gold, list) else 1) / choices
 
-    def _simulated_chance(self) -> float:
+    def _simulated_chance(self, key: MetricKey) -> float:
         rng = np.random.default_rng(0)
         count = sum(len(instances) for instances in self.documents)
         values = []
         for _ in range(GUESSES):
             items = self._per_document(self.responses((-rng.random(count)).tolist(), [False] * count))
-            values.append(self.value(self.main, items[self.main]).value or 0.0)
+            values.append(self.value(key, items[key]).value or 0.0)
         self._scored.clear()
         return float(np.mean(values))
+
+
+# --- names of metrics --------------------------------------------------------------------------------------------
+
+
+def find_metric(name: str, among: Sequence[MetricKey]) -> MetricKey | None:
+    """The metric of a name, by the first filter that has it unless the name says which: `metric,filter`."""
+    metric, _comma, chosen = name.partition(",")
+    return next((key for key in among if key[0] == metric and chosen in ("", key[1])), None)
+
+
+def spelled(among: Sequence[MetricKey], keys: Sequence[MetricKey] | None = None) -> list[str]:
+    """The shortest names by which `find_metric` finds metrics; by default of all."""
+    return [key[0] if find_metric(key[0], among) == key else ",".join(key) for key in (keys or among)]
+
+
+def metrics_of(loaded: LoadedTask, options: TaskOptions) -> list[MetricKey]:
+    """The metrics of a task that are numbers, from its first documents alone, so that no model need be loaded.
+
+    Raises:
+        EEBenchError: there is none.
+    """
+    documents = PROBED if options.limit is None else min(PROBED, options.limit)
+    instances = loaded.requests(replace(options, limit=documents, chat_template=False), None)
+    return TaskScorer(loaded, instances, [1] * len(instances), 2).metrics
 
 
 # --- standard errors ---------------------------------------------------------------------------------------------

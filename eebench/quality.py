@@ -45,13 +45,18 @@ OF_RATIO: Mapping[str, Callable[[float], float]] = {
 
 
 def follows(metric: str) -> bool:
-    """Whether the metric follows from the documents' numbers."""
-    return metric in OF_RATIO
+    """Whether the metric follows from the documents' numbers, whichever filter it is under; so for all that follow."""
+    return name_of(metric) in OF_RATIO
+
+
+def name_of(metric: str) -> str:
+    """`exact_match` of `exact_match,flexible-extract`."""
+    return metric.partition(",")[0]
 
 
 def is_mean(metric: str) -> bool:
     """Whether it is the mean over documents, so that guessing reaches the same whatever the model's tokens are."""
-    return OF_RATIO.get(metric) is _mean
+    return OF_RATIO.get(name_of(metric)) is _mean
 
 
 def quality_of(metric: str, items: Items) -> float | None:
@@ -76,7 +81,7 @@ def drawn_quality(metric: str, items: Items, weights: NDArray[np.float64]) -> ND
 def _of_ratio(metric: str, ratio: float) -> float:
     """The metric of a ratio of sums; NaN where it overflows."""
     try:
-        return OF_RATIO[metric](ratio)
+        return OF_RATIO[name_of(metric)](ratio)
     except OverflowError:
         return math.nan
 
@@ -91,7 +96,7 @@ def stderr_of(metric: str, items: Items) -> float | None:
     ratio = _ratio(items)
     residual = items[:, 0] - ratio * items[:, 1]
     error = math.sqrt(n / (n - 1) * float((residual**2).sum())) / float(items[:, 1].sum())
-    return error * (1 / math.log(2) if metric == "bits_per_byte" else math.exp(-ratio))
+    return error * (1 / math.log(2) if name_of(metric) == "bits_per_byte" else math.exp(-ratio))
 
 
 def retention_of(quality: float | None, full: float | None, chance: float) -> float | None:

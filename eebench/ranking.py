@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,12 @@ Point = tuple[float, float]
 
 PICK_FIDELITY = 0.99
 """The setting shown per policy is the one that saves most layers at this fidelity on the calibration documents."""
+
+LEVELS = (0.99, 0.95, 0.9)
+"""What a user may ask to be kept of the full model."""
+
+Keeping = Literal["fidelity", "retention"]
+KEEPING: tuple[Keeping, ...] = get_args(Keeping)
 
 FAINT_SKILL = 0.05
 """An oracle's mean skill below which a score that is a share of it says little."""
@@ -167,7 +173,7 @@ def batch_saving(exit_histogram: Sequence[int], batch: int) -> float:
 def pick(
     results: Sequence[StoredResult],
     level: float = PICK_FIDELITY,
-    keeping: Literal["fidelity", "retention"] = "fidelity",
+    keeping: Keeping = "fidelity",
 ) -> Picked | None:
     """The setting of one policy on one evaluation that saves most layers on calibration documents at a level kept.
 
@@ -192,7 +198,7 @@ def pick(
     return Picked(best.setting, best.summaries["test"], best.exit_histogram)
 
 
-def _useful(calibration: Summary, level: float, keeping: Literal["fidelity", "retention"]) -> bool:
+def _useful(calibration: Summary, level: float, keeping: Keeping) -> bool:
     kept = calibration.faithful if keeping == "fidelity" else calibration.retention
     return kept is not None and kept >= level and calibration.layers_saved > 0
 
@@ -202,6 +208,28 @@ def _full_model(some: Summary, num_layers: int) -> Summary:
     kept = None if some.kept is None else 1.0
     full = replace(some, mean_exit_layer=num_layers, layers_saved=0, compute_saved=0, lens_reads=1, fidelity=1)
     return replace(full, retention=retention, kept=kept)
+
+
+def at_levels(results: Sequence[StoredResult]) -> Iterator[tuple[Keeping, float, Picked]]:
+    """What is picked of one policy on one evaluation at every level of fidelity and of retention, where it can be."""
+    for keeping in KEEPING:
+        for level in LEVELS:
+            if choice := pick(results, level, keeping):
+                yield keeping, level, choice
+
+
+def decisive(results: Sequence[StoredResult]) -> list[StoredResult]:
+    """One policy's settings on one evaluation that its scores rest on; without the others they are the same.
+
+    These are the vertices of its curves, and what is picked at a fidelity or retention of 99, 95 and 90%; the first
+    where there are none, so that the policy is not lost.
+    """
+    names = {choice.setting for _kept, _level, choice in at_levels(results)}
+    for by in AXES:
+        if points := points_of(results, by):
+            coin, *settings = points["calibration"]
+            names |= {results[vertex].result.setting for vertex in vertices(settings, coin)}
+    return [stored for stored in results if stored.result.setting in names] or list(results[:1])
 
 
 # --- the board ---------------------------------------------------------------------------------------------------

@@ -71,7 +71,8 @@ class Evaluation:
         model: the name users type: a catalogue alias, a hub id or a path.
         model_id: what it resolved to; `revision` is a commit or a content hash.
         documents_hash: a hash of all documents and prompts; only results that share it are compared.
-        metric: the task's main metric, the one `quality` is measured in; `metric_direction` is +1 if higher is better.
+        metric: the main metric, the one `quality` is measured in, with its filter (`metric,filter`) where that is not
+            the first that has it; `metric_direction` is +1 if higher is better.
         chance: the main metric's value for guessing.
         informative: whether the full model is significantly better than chance; `informative_note` says why not.
         cost: the cost model as plain numbers (`eebench.cost.CostModel.to_json`).

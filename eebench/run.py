@@ -10,6 +10,7 @@ from eebench.cache import traces_dir
 from eebench.errors import EEBenchError
 from eebench.fitting import fitted_settings
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
+from eebench.named_metric import NamedMetric, named_metric
 from eebench.own_tasks import GENERATION_TASKS
 from eebench.policy import ExitPolicy
 from eebench.policy_sources import keep_sources
@@ -60,7 +61,7 @@ def evaluation_of(
         chat_template=options.chat_template,
         kv_mode=kv_mode,
         documents_hash=traced.documents_hash,
-        metric=scorer.task.main[0],
+        metric=scorer.task.measured_in.name,
         metric_direction=scorer.task.direction,
         chance=scorer.task.chance,
         informative=informative,
@@ -122,7 +123,11 @@ class KvOptions:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run is going to measure."""
+    """What a run is going to measure.
+
+    Attributes:
+        metric: what quality is measured in; by default each task's own main metric.
+    """
 
     specs: Sequence[PolicySpec]
     models: Sequence[str]
@@ -132,6 +137,7 @@ class RunPlan:
     batch_size: int | None = None
     use_cache: bool = True
     kv: KvOptions = KvOptions()
+    metric: NamedMetric | None = None
 
 
 def plan(
@@ -143,11 +149,12 @@ def plan(
     batch_size: int | None = None,
     use_cache: bool = True,
     kv: KvOptions | None = None,
+    metric: str | None = None,
 ) -> RunPlan:
     """Check every name before anything is loaded or run.
 
     Raises:
-        EEBenchError: a policy, model or task that nobody knows, or a parameter that cannot be.
+        EEBenchError: a policy, model, task or metric that nobody knows, or a parameter that cannot be.
     """
     from eebench.models import LoadOptions, check_dtype, choose_device, resolve
 
@@ -173,12 +180,15 @@ def plan(
             f"task '{given.name}' is of type {given.output_type}, where nothing is decoded: --execute and --kv-mode "
             f"are for generation tasks, as {' or '.join(GENERATION_TASKS)}."
         )
-    return RunPlan(specs, models, loaded, task_options, options, batch_size, use_cache, kv)
+    named = None if metric is None else named_metric(metric, loaded, task_options)
+    return RunPlan(specs, models, loaded, task_options, options, batch_size, use_cache, kv, named)
 
 
 def measure(plan: RunPlan, progress: Progress | None = None) -> Iterator[Measured]:
     """Measure a plan, a (model, task) at a time."""
     progress = progress or Silent()
+    if plan.metric and plan.metric.lacking:
+        progress.warn(plan.metric.keeps_their_own())
     cache = TraceCache(traces_dir()) if plan.use_cache else None
     for name in plan.models:
         subject = load_subject(name, plan.load_options, progress)
@@ -190,6 +200,7 @@ def measure(plan: RunPlan, progress: Progress | None = None) -> Iterator[Measure
                 batch_size=plan.batch_size,
                 cache=cache,
                 progress=progress,
+                metric=plan.metric.of(task) if plan.metric else None,
             )
             settings = fitted_settings(plan.specs, traced.trace, progress)
             if not plan.kv.all_executed:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from eebench.comparable import EVALUATION_KEY, TIMING_KEY, LeftOut, left_out, with_newest
 from eebench.database import connect, default_url, no_results, parse_url, reason, shown
 from eebench.errors import EEBenchError, unknown
+from eebench.quality import name_of
 from eebench.results import (
     KV_MODES,
     Columns,
@@ -104,19 +105,22 @@ class Store:
 
     # --- writing: each call is one transaction -------------------------------------------------------------------
 
-    def begin_run(self, provenance: Provenance) -> int:
+    def begin_run(self, provenance: Provenance, started: str | None = None) -> int:
         """Note that a run has started, and return its id.
+
+        Args:
+            started: an ISO 8601 time, where it was not now.
 
         Raises:
             EEBenchError: the database cannot be written to; so for the other writing methods.
         """
-        return self._add(RunRow(status="running", started=_now(), **asdict(provenance)))
+        return self._add(RunRow(status="running", started=_time(started), **asdict(provenance)))
 
-    def finish_run(self, run_id: int, status: Ending) -> None:
-        """Note how and when a run ended; the first word on it stays."""
+    def finish_run(self, run_id: int, status: Ending, finished: str | None = None) -> None:
+        """Note how a run ended, and when (an ISO 8601 time, where it was not now); the first word on it stays."""
         ended = update(RunRow).where(RunRow.id == run_id, RunRow.status == "running")
         with self._transaction() as session:
-            session.execute(ended.values(status=status, finished=_now()))
+            session.execute(ended.values(status=status, finished=_time(finished)))
 
     def add_evaluation(self, run_id: int, evaluation: Evaluation) -> int:
         """Keep one (model, task) of a run, and return its id."""
@@ -136,20 +140,27 @@ class Store:
 
     # --- reading -------------------------------------------------------------------------------------------------
 
-    def newest(self, models: Collection[str] = (), tasks: Collection[str] = (), kv_mode: KvMode = "full") -> Newest:
+    def newest(
+        self,
+        models: Collection[str] = (),
+        tasks: Collection[str] = (),
+        kv_mode: KvMode = "full",
+        metric: str | None = None,
+    ) -> Newest:
         """The newest result of every setting that can be compared with the newest evaluation of its (model, task).
 
         Results of older and of interrupted runs count, as long as the model's revision and dtype, and the task's
-        version, shots, template and documents are those of the newest evaluation that has results.
+        version, shots, template, documents and main metric are those of the newest evaluation that has results.
 
         Args:
             models: only these models; all when empty.
             tasks: only these tasks; all when empty.
             kv_mode: only evaluations under this KV mode; each mode has a newest evaluation of its own.
+            metric: only evaluations whose main metric this is; each metric has a newest evaluation of its own.
 
         Raises:
-            EEBenchError: there are no results at all, none of a model, task or KV mode named, or the database cannot
-                be read.
+            EEBenchError: there are no results at all, none of a model, task, KV mode or metric named, or the database
+                cannot be read.
         """
         with self._transaction() as session:
             wanted = self._evaluations(session, models, tasks)
@@ -160,7 +171,8 @@ class Store:
                     f"no results under KV mode {kv_mode} yet: there are some under {', '.join(other_modes)}, as in "
                     f"`eebench report --kv-mode {other_modes[0]}`"
                 )
-            comparable, others = with_newest(in_mode, lambda row: (row.model, row.task), EVALUATION_KEY)
+            measured = _measured_in(session, in_mode, metric)
+            comparable, others = with_newest(measured, lambda row: (row.model, row.task), EVALUATION_KEY)
             counts = _counts(session, [row.id for row, _differences in others])
             return Newest(
                 _newest_results(session, comparable),
@@ -180,18 +192,23 @@ class Store:
             wanted = [row for row in self._evaluations(session, models, tasks) if row.kv_mode == kv_mode]
             return _all_results(session, wanted)
 
-    def newest_by_mode(self, models: Collection[str] = (), tasks: Collection[str] = ()) -> list[StoredResult]:
+    def newest_by_mode(
+        self, models: Collection[str] = (), tasks: Collection[str] = (), metric: str | None = None
+    ) -> list[StoredResult]:
         """The newest results of each (model, task) under all KV modes it was measured under with the same documents.
 
         Where a (model, task) has several sets of evaluations that can be compared, the newest that has more than one
         mode counts; those that have none are left out.
+
+        Args:
+            metric: only evaluations whose main metric this is.
 
         Raises:
             EEBenchError: as `newest`; or nothing has been measured under more than one mode.
         """
         with self._transaction() as session:
             sets: dict[tuple[Any, ...], list[EvaluationRow]] = {}
-            for row in self._evaluations(session, models, tasks):
+            for row in _measured_in(session, self._evaluations(session, models, tasks), metric):
                 sets.setdefault((row.model, row.task, *(getattr(row, name) for name in EVALUATION_KEY)), []).append(row)
             several = [rows for rows in sets.values() if len({row.kv_mode for row in rows}) > 1]
             if not several:
@@ -318,6 +335,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _time(said: str | None) -> datetime:
+    return _now() if said is None else datetime.fromisoformat(said)
+
+
 def _iso(time: datetime) -> str:
     return time.isoformat(timespec="seconds")
 
@@ -333,6 +354,33 @@ def _value(value: Any) -> Any:
     if isinstance(value, Summary | MetricValue):
         return asdict(value)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _measured_in(session: Session, rows: Sequence[EvaluationRow], metric: str | None) -> Sequence[EvaluationRow]:
+    """The evaluations whose main metric is the one named, if one is.
+
+    Raises:
+        EEBenchError: there is none.
+    """
+    if metric is None:
+        return rows
+    names = {row.id: _names_of_metric(session, row) for row in rows}
+    found = [row for row in rows if metric in names[row.id]]
+    if not found:
+        there = dict.fromkeys(names[row.id][0] for row in rows)
+        raise EEBenchError(
+            f"no results measured in {metric} yet: there are some in {', '.join(there)}, and `eebench run --metric` "
+            f"measures in another metric of a task"
+        )
+    return found
+
+
+def _names_of_metric(session: Session, row: EvaluationRow) -> tuple[str, ...]:
+    """What the main metric of an evaluation may be called: its first filter is meant where none is named."""
+    of_a_result = select(ResultRow.metrics).where(ResultRow.evaluation_id == row.id).limit(1)
+    metrics: Mapping[str, Any] = session.execute(of_a_result).scalar_one()
+    in_full = next((name for name in metrics if name_of(name) == row.metric), row.metric)
+    return row.metric.removesuffix(",none"), row.metric, in_full
 
 
 def _newest_results(session: Session, evaluations: Iterable[EvaluationRow]) -> list[StoredResult]:

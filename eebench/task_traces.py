@@ -63,22 +63,35 @@ def trace_task(
     batch_size: int | None = None,
     cache: TraceCache | None = None,
     progress: Progress | None = None,
+    metric: str | None = None,
 ) -> Traced:
-    """Trace a task, using the shards that are in the cache and adding those that are not."""
+    """Trace a task, using the shards that are in the cache and adding those that are not.
+
+    Args:
+        metric: what to measure quality in; by default the task's own main metric.
+
+    Raises:
+        EEBenchError: the task does not define that metric.
+    """
     progress = progress or Silent()
     instances = task.requests(options, subject.encoder)
     shards = _Shards(subject, task, options, cache, progress)
     if task.generates:
-        return _decode_task(subject, task, instances, shards, batch_size)
-    return _trace_task(subject, task, instances, shards, batch_size)
+        return _decode_task(subject, task, instances, shards, batch_size, metric)
+    return _trace_task(subject, task, instances, shards, batch_size, metric)
 
 
 def _trace_task(
-    subject: Subject, task: LoadedTask, instances: Sequence[Instance], shards: _Shards, batch_size: int | None
+    subject: Subject,
+    task: LoadedTask,
+    instances: Sequence[Instance],
+    shards: _Shards,
+    batch_size: int | None,
+    metric: str | None,
 ) -> Traced:
     documents = subject.encoder.encode(instances)
     tokens = [request.num_positions for document in documents for request in document.requests]
-    scorer = TaskScorer(task, instances, tokens, subject.vocab_size)
+    scorer = TaskScorer(task, instances, tokens, subject.vocab_size, metric)
     traces: list[Trace] = []
     cut = list(cut_into_shards(documents))
     with shards.stage("Tracing", len(documents)) as advance:
@@ -115,7 +128,12 @@ def cut_into_shards(documents: Sequence[EncodedDocument]) -> Iterator[list[Encod
 
 
 def _decode_task(
-    subject: Subject, task: LoadedTask, instances: Sequence[Instance], shards: _Shards, batch_size: int | None
+    subject: Subject,
+    task: LoadedTask,
+    instances: Sequence[Instance],
+    shards: _Shards,
+    batch_size: int | None,
+    metric: str | None,
 ) -> Traced:
     documents = subject.encoder.encode_prompts(instances)
     if beyond := configured_beyond_greedy(subject.loaded.model):
@@ -123,7 +141,7 @@ def _decode_task(
             f"{subject.loaded.name}: its generation configuration asks for {', '.join(beyond)}, which plain lm-eval "
             f"applies and greedy decoding here does not."
         )
-    scorer = TaskScorer(task, instances)
+    scorer = TaskScorer(task, instances, metric=metric)
     forest = Forest(subject, documents, shards, batch_size)
     tree, walk = forest.way(FullModelReadWhole())
     shards.describe(forest.shards, scorer)
@@ -260,10 +278,14 @@ class _Shards:
             self._cache.save(self._key, _digest(documents), shard)
 
     def describe(self, shards: Sequence[Sequence[_Hashed]], scorer: TaskScorer) -> None:
-        """Keep beside the shards what others need to replay them without the model."""
+        """Keep beside the shards what others need to replay them without the model.
+
+        A trace is the same whatever its answers are measured in, so what it says of guessing is about the task's own
+        main metric, whichever a run names.
+        """
         if self._cache is None:
             return
-        subject, task = self._subject, self._loaded_task
+        subject, task, own = self._subject, self._loaded_task, scorer.own
         hashes = [_hashes(documents) for documents in shards]
         manifest = TraceManifest(
             model=subject.loaded.name,
@@ -272,9 +294,9 @@ class _Shards:
             num_fewshot=task.num_fewshot,
             chat_template=self._options.chat_template,
             generates=task.generates,
-            metric=scorer.main[0],
-            metric_direction=scorer.direction,
-            chance=scorer.chance,
+            metric=own.name,
+            metric_direction=own.direction,
+            chance=own.chance,
             documents_hash=hash_of_documents([one for of_shard in hashes for one in of_shard]),
             shards=tuple(ShardOf(prompt_hashes=tuple(of_shard)) for of_shard in hashes),
         )

@@ -68,7 +68,8 @@ class TraceManifest(BaseModel):
         model: the name users type; `vocab_size` is V.
         documents_hash: a hash of all prompts; only results that share it are compared.
         generates: whether the shards are trees of a generation task.
-        metric: the task's main metric, `metric_direction` +1 if higher is better, `chance` its value for guessing.
+        metric: the task's own main metric, whichever a run names, `metric_direction` +1 if higher is better, `chance`
+            its value for guessing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

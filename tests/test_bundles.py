@@ -19,10 +19,13 @@ import pytest
 
 from eebench.errors import EEBenchError
 from eebench.own_tasks import OWN_TASKS
+from eebench.published.replaying import DocumentRows
+from eebench.ranking import rank
 from eebench.results import Evaluation, Result
 from eebench.store import Store
 from eebench.submission import archives, bundles
 from eebench.submission.bundles import Bundle, read_bundle, write_bundle
+from eebench.submission.standings import standings
 from tests.records import evaluation, provenance, result, summary
 from tests.worlds import CHOICE, DICE, DOCUMENTS, ROLLING, WRITTEN, Changed, World, a_world, bundle_of, eebench
 
@@ -82,6 +85,24 @@ class TestRoundTrip:
         for name in ("one.tar.gz", "two.tar.gz"):
             assert eebench("export", "-o", tmp_path / name).exit_code == 0
         assert (tmp_path / "one.tar.gz").read_bytes() == (tmp_path / "two.tar.gz").read_bytes()
+
+    def test_what_settings_share_is_written_once(self, world: World, tmp_path: Path) -> None:
+        folder = bundle_of(world, tmp_path)
+        files = json.loads((folder / "bundle.json").read_text())["evaluations"][0]
+        lines = [json.loads(line) for line in (folder / files["results"]).read_text().splitlines()]
+        assert not any({"id", "n_positions", "flops_full"} & line["documents"].keys() for line in lines)
+        cut = next(line for line in lines if line["setting"] == "static:layer=1")
+        assert cut["documents"] == {}
+
+    def test_the_best_settings_alone_are_ranked_alike(self, world: World, tmp_path: Path) -> None:
+        assert eebench("export", "-o", tmp_path / "all").exit_code == 0
+        assert eebench("export", "--best", "-o", tmp_path / "best").exit_code == 0
+        every, best = read_bundle(tmp_path / "all"), read_bundle(tmp_path / "best")
+        assert sum(len(one.results) for one in best.evaluations) < sum(len(one.results) for one in every.evaluations)
+        boards = [
+            rank(found.results, "layers", DocumentRows(found.results)) for found in map(standings, ([every], [best]))
+        ]
+        assert boards[0].ranking == boards[1].ranking
 
     @pytest.mark.parametrize("number", [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, 2.0**53 - 1])
     def test_any_number_comes_back_exactly(self, tmp_path: Path, number: float) -> None:
@@ -255,7 +276,7 @@ def edited(change: Callable[[Changed], None]) -> Callable[[Path], None]:
 
 
 def newer(bundle: Changed) -> None:
-    bundle.contents["format"] = 2
+    bundle.contents["format"] = 3
 
 
 def text_for_a_number(bundle: Changed) -> None:
@@ -288,7 +309,7 @@ MALFORMED: dict[str, tuple[Callable[[Path], None], str]] = {
     "nested without end": (nested, "bundle.json: Invalid JSON"),
     "a stray file": (stray, "it holds notes.txt, which bundle.json does not name"),
     "a lost file": (lost, ".jsonl is missing"),
-    "a newer format": (edited(newer), "bundle.json, format: Input should be 1"),
+    "a newer format": (edited(newer), "bundle.json, format: Input should be 2"),
     "text for a number": (edited(text_for_a_number), "full.jsonl, line 1, documents.flops.0: Input should be"),
     "ragged": (edited(ragged), "full.json: layer_agrees should have a number per layer"),
     "another field": (edited(another_field), "line 1, prompt: Extra inputs are not permitted"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -17,6 +18,7 @@ from eebench.published.kept_traces import in_cache
 from eebench.published.replaying import Replayable
 from eebench.registry import builtin_policies, source_hash
 from eebench.spec import parse_policies
+from eebench.store import Store
 from eebench.submission.bundles import read_bundle, write_bundle
 from eebench.submission.policy_audit import policies_defined, reaches_beyond
 from eebench.submission.standings import standings
@@ -333,6 +335,10 @@ def rejected(bundle: Path, board: Path) -> list[str]:
     return [line.split(None, 1)[1] for line in answer.stdout.splitlines() if line.startswith("  REFUSED")]
 
 
+def board_as_printed(board: Path) -> str:
+    return " ".join(eebench("leaderboard", "rank", board).stdout.split())
+
+
 def renamed(bundle: Changed) -> None:
     """Another bundle: the seed of its run differs, and the policies that are there already are not in it."""
     bundle.contents["run"]["seed"] += 1
@@ -432,7 +438,53 @@ class TestABoard:
 
     def test_it_is_ranked_as_a_database_is(self, world: World, board: Path) -> None:
         said, report = (eebench(*command).stdout for command in (["leaderboard", "rank", board], ["report"]))
-        assert said == report
+        assert said.startswith(report)
+        assert said.removeprefix(report).startswith("Verified by the traces they were made from: entropy")
+        assert "Verified in part" not in said
+
+    def test_what_was_verified_when_it_was_added_is_kept_and_told_apart(self, elsewhere: World, tmp_path: Path) -> None:
+        board = tmp_path / "board"
+        added = eebench("leaderboard", "add", bundle_of(elsewhere, tmp_path / "accepted"), "--into", board)
+        assert added.exit_code == 0
+        (check,) = (json.loads(path.read_text()) for path in (board / "checks").iterdir())
+        assert check["verified"] == {}
+        assert sum(check["consistent"][f"{elsewhere.model} on {CHOICE}"].values()) == 15
+        assert "Not verified by a trace, but consistent with their rows: entropy" in board_as_printed(board)
+        for path in (board / "checks").iterdir():
+            path.write_text("{}")
+        answer = eebench("leaderboard", "rank", board)
+        assert (answer.exit_code, answer.stderr.count("\n")) == (2, 1)
+        assert "leaderboard verify --keep" in answer.stderr
+        assert eebench("leaderboard", "verify", board, "--keep").exit_code == 0
+        assert "Not verified by a trace" in board_as_printed(board)
+
+    def test_it_can_be_loaded_into_a_database_and_is_the_same_there(
+        self, world: World, board: Path, tmp_path: Path
+    ) -> None:
+        database = tmp_path / "loaded.db"
+        assert eebench("leaderboard", "load", board, "--db", database).exit_code == 0
+        for command in (["report"], ["report", "--results"]):
+            assert eebench(*command, "--db", database).stdout == eebench(*command).stdout
+        (bundle,) = map(read_bundle, (board / "bundles").iterdir())
+        with Store.open(str(database)) as store:
+            (run,) = store.runs()
+            assert (run.started, run.finished, run.provenance) == (bundle.started, bundle.finished, bundle.provenance)
+
+    def test_its_site_says_what_is_verified(self, world: World, board: Path, tmp_path: Path) -> None:
+        pytest.importorskip("altair")
+        assert eebench("site", "build", tmp_path / "site", "--leaderboard", board).exit_code == 0
+        index = (tmp_path / "site" / "index.html").read_text()
+        assert ">checked<" in index
+        assert ">verified<" in index
+        (run,) = (tmp_path / "site" / "run").glob("*.html")
+        (bundle,) = (board / "bundles").iterdir()
+        assert bundle.name in run.read_text()
+
+    def test_an_empty_one_has_nothing_to_load(self, tmp_path: Path) -> None:
+        (tmp_path / "board" / "bundles").mkdir(parents=True)
+        answer = eebench("leaderboard", "load", tmp_path / "board", "--db", tmp_path / "some.db")
+        assert (answer.exit_code, answer.stderr.count("\n")) == (2, 1)
+        assert not (tmp_path / "some.db").exists()
 
     def test_policies_of_one_name_and_another_source_stand_apart(
         self, world: World, board: Path, tmp_path: Path

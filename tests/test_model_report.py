@@ -1,4 +1,4 @@
-"""`eebench report --by model|family`: what each model could save, and how suited it is for early exit."""
+"""`eebench report --by model|family|level`: what each model could save, and what policies save at a level kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from eebench.cli import main
 from eebench.eas import eas
 from eebench.model_report import family_of
+from eebench.ranking import LEVELS, by_evaluation, pick
 from eebench.store import Store
 from tests.small_models import LAYERS, save_small_model
 
@@ -78,3 +79,32 @@ def test_the_first_of_a_ranking_alone(measured: tuple[str, str, str], tmp_path: 
     refused = report(measured[0], "--top", "1", "--by", "model")
     assert refused.exit_code == 2
     assert "--top goes with the ranking of policies" in refused.stderr
+
+
+def test_what_is_saved_at_each_level_is_that_of_the_settings_picked_there(measured: tuple[str, str, str]) -> None:
+    db = measured[0]
+    rows = {row["policy"]: row for row in json.loads(report(db, "--by", "level", "--format", "json").stdout)["levels"]}
+    ranking = json.loads(report(db, "--format", "json").stdout)["ranking"]
+    assert list(rows) == [row["policy"] for row in ranking]
+    for row in ranking:
+        at = rows[row["policy"]]
+        assert at["layers_saved_fidelity_99"] == row["layers_saved_99"]
+        assert at["compute_saved_fidelity_99"] == row["compute_saved_99"]
+        assert at["kept_fidelity_99"] == row["fidelity_99"]
+    with Store.open(db, create=False) as store:
+        grouped = by_evaluation(s for s in store.newest().results if s.result.policy == "confidence")
+    for level in LEVELS:
+        picked = [choice.test.layers_saved for some in grouped.values() if (choice := pick(some, level))]
+        assert rows["confidence"][f"layers_saved_fidelity_{level:.0%}".rstrip("%")] == pytest.approx(np.mean(picked))
+
+
+def test_levels_as_a_table(measured: tuple[str, str, str]) -> None:
+    said = report(measured[0], "--by", "level").stdout
+    assert "layers/fidelity" in said
+    assert "compute/fidelity" in said
+    assert "as measured on test documents" in " ".join(said.split())
+    narrow = (
+        CliRunner().invoke(main, ["report", "--by", "level"], env={"EEBENCH_DB": measured[0], "COLUMNS": "80"}).stdout
+    )
+    assert "compute/fidelity" not in narrow
+    assert "No room here for compute saved" in narrow

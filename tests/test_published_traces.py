@@ -19,7 +19,8 @@ import pytest
 
 from eebench.cache import traces_dir
 from eebench.errors import EEBenchError
-from eebench.published.kept_traces import DESCRIPTION, KeptTrace, in_cache, published_in
+from eebench.published import standing
+from eebench.published.kept_traces import DESCRIPTION, KeptTrace, check_hashes, in_cache, published_in
 from eebench.published.published_traces import export_traces
 from eebench.published.replaying import DocumentRows, LeavesTree, Replayable, replay_published
 from eebench.published.trace_checks import wrong_with
@@ -442,11 +443,21 @@ class TestRanking:
         said = [eebench("rank", world.policy, "--quiet", "--among", "oracle", *command).stdout for command in commands]
         assert said[0] == said[1]
 
+    def test_where_the_cache_has_none_it_takes_those_that_come_along(
+        self, world: World, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EEBENCH_CACHE", str(tmp_path / "empty"))
+        monkeypatch.setattr(standing, "shipped_folder", lambda: published)
+        commands = (["--trace", published], [])
+        said = [eebench("rank", world.policy, "--quiet", "--among", "oracle", *command).stdout for command in commands]
+        assert said[0] == said[1]
+
     def test_where_there_is_no_trace_it_says_how_to_get_one(
         self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("EEBENCH_CACHE", str(tmp_path / "empty"))
-        assert "`eebench run` makes them, or name a published one with --trace" in refused("rank", world.policy)
+        monkeypatch.setattr(standing, "shipped_folder", lambda: tmp_path)
+        assert "`eebench run` makes them, or name a published one with `eebench rank" in refused("rank", world.policy)
 
     @pytest.mark.parametrize(
         ("arguments", "said"),
@@ -481,3 +492,37 @@ def test_exporting_to_a_place_that_is_taken_is_refused(world: World, published: 
     kept: list[KeptTrace] = published_in(published)
     with pytest.raises(EEBenchError, match="is there already"):
         export_traces(kept, published)
+
+
+class TestScore:
+    """`policies check --score`, on the traces that come with EEBench."""
+
+    def test_a_policy_that_passes_is_ranked_in_the_same_breath(self, world: World) -> None:
+        answer = eebench("policies", "check", world.policy, "--score")
+        assert answer.exit_code == 0, answer.output
+        assert "dice keeps every promise." in answer.stdout
+        assert "dice: rank " in answer.stdout
+        assert "smollm2-135m-joint" in answer.stdout
+
+    def test_the_same_as_data(self, world: World) -> None:
+        answer = eebench("policies", "check", world.policy, "--score", "--format", "json")
+        (row,) = json.loads(answer.stdout)["standing"]
+        assert row["policy"] == "dice"
+        assert 1 <= row["rank"] <= row["of"] == 10
+        assert row["interval"][0] <= row["ee_score"] <= row["interval"][1]
+
+    def test_one_that_breaks_a_promise_is_not(self, world: World, tmp_path: Path) -> None:
+        broken = tmp_path / "broken.py"
+        broken.write_text(DICE.replace("return", "return 1 / 0 or"))
+        answer = eebench("policies", "check", broken, "--score")
+        assert answer.exit_code == 1
+        assert "rank" not in answer.stdout
+
+    def test_the_traces_that_come_along_are_whole(self) -> None:
+        traces = standing.shipped_traces()
+        for kept in traces:
+            check_hashes(kept)
+        assert {kept.manifest.model for kept in traces} == {"smollm2-135m", "smollm2-135m-joint"}
+
+    def test_nothing_heavy_is_imported(self, world: World) -> None:
+        assert heavy_imports(["policies", "check", str(world.policy), "--score"]) == "[]"

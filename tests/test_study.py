@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,9 +20,11 @@ from eebench.cost import CostModel
 from eebench.eas import eas
 from eebench.results import Evaluation
 from eebench.spec import parse_policies, settings_for
+from eebench.study import render
 from eebench.study.capability import capability, dealt_out
 from eebench.study.locating import best_located, locate, location_row, reliability
 from eebench.study.material import Material, TaskMaterial
+from eebench.study.report import Column, Figure, Report, Section, Table
 from eebench.study.subwords import exits_by_class, frequency_quarters, starts_after_continuations
 from eebench.study.verdict import Claim, Studied, claims_against, claims_of
 from eebench.study.words import PARTS
@@ -204,19 +207,84 @@ def eebench(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
-class Balanced(HTMLParser):
-    """Counts what is opened and closed."""
+class Page(HTMLParser):
+    """A page taken apart, strictly: what is opened is closed, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__()
         self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
 
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
         if tag not in ("meta", "br", "img"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+
+    def named(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    def values(self, attribute: str) -> list[str]:
+        return [attributes[attribute] for _, attributes in self.elements if attribute in attributes]
+
+
+def assert_readable(page: Page, out: Path) -> None:
+    """What a page of a study promises to who reads it on a phone, in the dark, or aloud."""
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    assert all(name in ids for name in page.values("aria-labelledby"))
+    links = page.values("href")
+    assert all(link[1:] in ids if link.startswith("#") else (out / link).is_file() for link in links)
+    sections = [f"#{attributes['aria-labelledby']}" for attributes in page.named("section")]
+    assert [link for link in links if link.startswith("#")] == sections
+    assert {attributes["scope"] for attributes in page.named("th")} == {"col", "row"}
+    assert len(page.named("caption")) == len(page.named("table")) == len(links) - len(sections)
+    for image in page.named("img"):
+        assert len(image["alt"]) > 40
+        kind, _, content = image["src"].partition(",")
+        assert kind == "data:image/svg+xml;base64"
+        root = ElementTree.fromstring(b64decode(content))
+        assert abs(float(root.attrib["width"]) - int(image["width"])) <= 1
+    assert "width=device-width, initial-scale=1" in page.values("content")
+    assert not page.named("script")
+
+
+def report_of(*sections: Section) -> Report:
+    return Report("A <title>", "eebench study '<b>'", sections)
+
+
+class TestPage:
+    def test_whatever_is_said_is_text(self) -> None:
+        evil = "<img src=x onerror=alert(1)>"
+        frame = pd.DataFrame({"name": [evil], "value": [0.5]})
+        table = Table("t", evil, frame, [Column("name", evil, left=True), Column("value", "value", ".1%")])
+        figure = Figure("f", None, evil, f'" {evil}')
+        text = "<text>&lt;b&gt;</text>"
+        drawn = {"f": f'<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20.4">{text}</svg>'}
+        text = render.page(report_of(Section(evil, [evil], [table], [figure], model=evil)), drawn)
+        page = Page(text)
+        (image,) = page.named("img")
+        assert (image["width"], image["height"], image["alt"]) == ("30", "20", f'" {evil}')
+        assert not page.named("b")
+        assert evil not in text
+
+    def test_rows_are_named_by_the_column_that_tells_them_apart(self) -> None:
+        frame = pd.DataFrame({"by": ["part", "part"], "class": ["start", "inside"], "oracle": [1.0, 2.0]})
+        columns = [Column("by", "by", left=True), Column("class", "class", left=True), Column("oracle", "oracle")]
+        text = render.page(report_of(Section("One", tables=[Table("t", "T", frame, columns, named=1)])), {})
+        assert text.count('<th scope="row" class="words">start</th>') == 1
+        assert text.count('<td class="words">part</td>') == 2
+
+    def test_contents_list_sections_under_their_model(self) -> None:
+        made = report_of(Section("Verdict"), Section("Sub-words", model="a"), Section("K/V of it", model="a"))
+        listed = [(model, [number for number, _ in some]) for model, some in made.contents()]
+        assert listed == [("", [1]), ("a", [2, 3])]
+        assert [section.heading for section in made.sections] == ["Verdict", "a: sub-words", "a: K/V of it"]
 
 
 @pytest.fixture(scope="module")
@@ -238,12 +306,10 @@ class TestCommand:
         for name in [line.partition("](")[2][:-1] for line in text.splitlines() if line.startswith("![")]:
             ElementTree.fromstring((out / name).read_text())
         page = (out / "study.html").read_text()
-        checker = Balanced()
-        checker.feed(page)
-        assert not checker.open
         assert "small<0>" not in page
         assert "small&lt;0&gt;" in page
-        assert page.count("<svg") == text.count("![")
+        assert page.count("<img") == text.count("![")
+        assert_readable(Page(page), out)
         verdict = pd.read_csv(out / "data" / "verdict.csv")
         assert set(verdict["finding"]) <= {"supported", "not supported", "undecided"}
         assert (verdict["low"] <= verdict["difference"]).all()
@@ -272,3 +338,10 @@ class TestCommand:
         assert answer.exit_code == 2
         assert isinstance(answer.exception, SystemExit)
         assert sentence in answer.stderr
+
+    @pytest.mark.parametrize("lacking", ["altair", "vl_convert", "jinja2"])
+    def test_what_is_not_installed_is_said(self, monkeypatch: pytest.MonkeyPatch, lacking: str) -> None:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == lacking else object())
+        answer = eebench("study", "smollm2-135m", "-o", "out")
+        assert answer.exit_code == 2
+        assert "pip install 'eebench[plots]', or leave --output out." in answer.stderr

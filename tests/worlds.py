@@ -125,6 +125,11 @@ class Changed:
         self.shared = [json.loads(self._read(one["evaluation"])) for one in files]
         self.lines = [[json.loads(line) for line in self._read(one["results"]).splitlines()] for one in files]
         self.sources = {one["file"]: self._read(one["file"]) for one in self.contents["policies"]}
+        for shared, lines in zip(self.shared, self.lines, strict=True):
+            for line in lines:  # columns that are left out of a file may be changed like the others
+                coins = [document["coin"] for document in shared["documents"]]
+                told = {name: [coin[name] for coin in coins] for name in coins[0]}
+                line["documents"] = {"id": [one["id"] for one in shared["documents"]], **told, **line["documents"]}
 
     def setting(self, text: str, evaluation: int = 0) -> dict[str, Any]:
         """The line of a setting, by its text or how that begins."""

@@ -39,6 +39,7 @@ from eebench.submission.archives import check_free
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="The source of a policy of your own, where it is not found by itself.",
 )
+@click.option("--best", is_flag=True, help="Only the settings that the ranking rests on: the same ranks, fewer lines.")
 @db_option
 def export(
     run: int | None,
@@ -47,6 +48,7 @@ def export(
     tasks: Sequence[str],
     policies: Sequence[str],
     sources: Sequence[Path],
+    best: bool,
     db: str | None,
 ) -> None:
     """Write the results of a run to a bundle: small text files that others can check and add to a leaderboard.
@@ -66,7 +68,7 @@ def export(
         from eebench.submission.exporting import bundle_of, choose_run
 
         chosen = choose_run(store, run)
-        bundle = bundle_of(store, chosen, models, tasks, policies, sources)
+        bundle = bundle_of(store, chosen, models, tasks, policies, sources, best)
     write_bundle(bundle, output)
     entries = sum(len(measured.results) for measured in bundle.evaluations)
     click.echo(f"Run {chosen.id}: {entries} entries on {len(bundle.evaluations)} (model, task) pairs in {output}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from eebench.cli.options import comma_separated
+from eebench.cli.options import comma_separated, db_option
 from eebench.errors import EEBenchError
 from eebench.results import KV_MODES, KvMode
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from eebench.published.kept_traces import KeptTrace
     from eebench.submission.accepted import Accepted
     from eebench.submission.bundles import Bundle
+    from eebench.submission.checks import Proof
     from eebench.submission.submissions import Leaderboard
     from eebench.submission.verification import Report
 
@@ -74,7 +75,9 @@ def add(bundle: Path, into: Path | None, run_policies: bool) -> None:
     if report.refused:
         click.echo(f"{bundle} was not added.", err=True)
         raise SystemExit(1)
-    click.echo(f"Added to {board.add(bundle, read)}.")
+    place = board.add(bundle, read)
+    _keep(board, report)
+    click.echo(f"Added to {place}.")
 
 
 @leaderboard.command()
@@ -85,17 +88,33 @@ def add(bundle: Path, into: Path | None, run_policies: bool) -> None:
     metavar="DIR",
     help="The leaderboard that a bundle is checked against.  [default: ./leaderboard, if there is one]",
 )
+@click.option("--keep", is_flag=True, help="Of a leaderboard: keep what is found beside its bundles, as `add` does.")
 @run_policies_option
-def verify(path: Path | None, against: Path | None, run_policies: bool) -> None:
+def verify(path: Path | None, against: Path | None, keep: bool, run_policies: bool) -> None:
     """Check a bundle, or all bundles of a leaderboard. Exit code 1: something is refused."""
     from eebench.submission.submissions import find_leaderboard, is_leaderboard
 
     if path is None or is_leaderboard(path):
-        reports = list(_of_all(find_leaderboard(path), run_policies))
+        board = find_leaderboard(path)
+        reports = list(_of_all(board, run_policies))
+        for report in reports if keep else ():
+            if not report.refused:
+                _keep(board, report)
+    elif keep:
+        raise EEBenchError(f"--keep goes with a leaderboard, and {path} is none.")
     else:
         reports = [_of_one(path, against, run_policies)]
     if any(report.refused for report in reports):
         raise SystemExit(1)
+
+
+def _keep(board: Leaderboard, report: Report) -> None:
+    from eebench.submission.checks import keep_check
+
+    try:
+        keep_check(board.folder, report)
+    except OSError as error:
+        raise EEBenchError(f"{board.folder} cannot be written ({error.strerror or error}).") from None
 
 
 def _of_all(board: Leaderboard, run_policies: bool) -> Iterator[Report]:
@@ -207,13 +226,46 @@ def rank(folder: Path | None, models: Sequence[str], tasks: Sequence[str], by: R
     """Rank what is on a leaderboard, as `eebench report` ranks a database."""
     from eebench import ranking
     from eebench.published.replaying import DocumentRows
+    from eebench.submission.checks import read_checks
     from eebench.submission.standings import standings
     from eebench.submission.submissions import find_leaderboard
     from eebench.terminal import show
 
-    found = standings(find_leaderboard(folder).bundles(), models, tasks, kv_mode)
+    at = find_leaderboard(folder)
+    found = standings(at.bundles(), models, tasks, kv_mode)
     board = ranking.rank(found.results, by, DocumentRows(found.results))
-    show(replace(board, notes=[*board.notes, *found.notes]), Console())
+    proofs = read_checks(at.folder, found.bundles).by_policy(found.results)
+    show(replace(board, notes=[*board.notes, *found.notes, *_proved(proofs)]), Console())
+
+
+def _proved(proofs: Mapping[str, Proof]) -> Iterator[str]:
+    """Which policies are verified, and which not."""
+    said: dict[Proof, str] = {
+        "verified": "Verified by the traces they were made from",
+        "in part": "Verified in part, where the trace was at hand",
+        "consistent": "Not verified by a trace, but consistent with their rows",
+    }
+    for proof, words in said.items():
+        if some := [policy for policy, found in proofs.items() if found == proof]:
+            yield f"{words}: {', '.join(some)}."
+
+
+@leaderboard.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False, metavar="[DIR]")
+@db_option
+def load(folder: Path | None, db: str | None) -> None:
+    """Put all bundles into a database, for `report`, `compare` and `plot`; nothing in it is overwritten."""
+    from eebench.store import Store
+    from eebench.submission.loading import load as load_bundles
+    from eebench.submission.submissions import find_leaderboard
+
+    board = find_leaderboard(folder)
+    if not board.places:
+        raise EEBenchError(f"there are no bundles in {board.folder}: `eebench leaderboard add` adds one.")
+    bundles = list(board.bundles())
+    with Store.open(db) as store:
+        runs = load_bundles(bundles, store)
+    click.echo(f"Loaded {len(runs)} bundles from {board.folder}: eebench report ranks them.")
 
 
 @leaderboard.command("list")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from eebench.board import Board
 
 
 @click.command()
@@ -44,8 +48,9 @@ def new(name: str, folder: Path) -> None:
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Lines, or data."
 )
+@click.option("--score", is_flag=True, help="Rank it, if it passes, on the traces that come with EEBench: in seconds.")
 @click.pass_context
-def check(ctx: click.Context, policy: str, form: str) -> None:
+def check(ctx: click.Context, policy: str, form: str, score: bool) -> None:
     """The entry exam of a policy: what every policy promises, a line each.
 
     Needs no model. The exit code is 1 if a promise is broken. The name of a built-in or installed policy works as well.
@@ -60,9 +65,26 @@ def check(ctx: click.Context, policy: str, form: str) -> None:
         if form == "text":
             click.echo(f"{'ok' if line.ok else 'FAIL':<4}  {line.promise:<22}  {line}")
     broken = [line.promise for line in lines if not line.ok]
+    board = _standing(policy, quiet=form == "json") if score and not broken else None
     if form == "json":
+        from eebench.published.standing import as_data
+
         about = {"policy": exam.name, "kind": exam.kind, "passed": not broken}
-        click.echo(strict_json.dumps({**about, "promises": [line.as_data() for line in lines]}, indent=2))
+        standing = {"standing": as_data(board, [exam.name])} if board else {}
+        click.echo(strict_json.dumps({**about, "promises": [line.as_data() for line in lines], **standing}, indent=2))
     else:
         click.echo(f"{exam.name} " + (f"breaks: {', '.join(broken)}." if broken else "keeps every promise."))
+        if board:
+            from eebench.cli.rank import print_standing
+
+            click.echo()
+            print_standing(board)
     ctx.exit(1 if broken else 0)
+
+
+def _standing(policy: str, quiet: bool) -> Board:
+    """The policy among the built-in ones, on the traces that come with EEBench."""
+    from eebench.progress import Terminal
+    from eebench.published.standing import shipped_traces, standing
+
+    return standing(policy, shipped_traces(), ["all"], "layers", Terminal(quiet=quiet))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Published traces: a folder, or a .tar.gz.  [default: what `eebench run` has left in the trace cache]",
+    help="Published traces: a folder, or a .tar.gz.  [default: what `eebench run` has left in the trace cache, else "
+    "those that come with EEBench]",
 )
 @click.option("--model", "-m", "models", multiple=True, callback=comma_separated, help="Only traces of these models.")
 @click.option("--task", "-t", "tasks", multiple=True, callback=comma_separated, help="Only traces of these tasks.")
@@ -52,34 +52,29 @@ def rank(
       eebench rank ./my_policy.py
       eebench rank ./my_policy.py:threshold=0.1..0.9/9 --trace traces/smollm2-135m-eebench-facts-0123456789ab
     """
-    from eebench import ranking
     from eebench.progress import Terminal
-    from eebench.published.replaying import NOT_MEASURED, DocumentRows, replay_kept
-    from eebench.spec import parse_policies
-    from eebench.terminal import show
+    from eebench.published.standing import standing
 
-    specs = parse_policies([policy, *among])
-    own = {spec.policy.name for spec in parse_policies([policy])}
     with ExitStack() as stack:
         traces = _chosen(_traces(folders, stack), models, tasks)
-        results = replay_kept(traces, specs, Terminal(quiet=quiet))
-    board = ranking.rank(results, by, DocumentRows(results))
-    notes = [note for note in board.notes if NOT_MEASURED not in note]
-    own_results = [stored for stored in board.results if stored.result.policy in own]
-    show(replace(board, results=own_results, summary=[*_places(board, own), *board.summary], notes=notes), Console())
+        print_standing(standing(policy, traces, among, by, Terminal(quiet=quiet)))
+
+
+def print_standing(board: Board) -> None:
+    """A policy's place on traces, and what they do not tell."""
+    from eebench.published.replaying import NOT_MEASURED
+    from eebench.terminal import show
+
+    show(board, Console())
     click.echo(f"EE-scores by quality are left open: {NOT_MEASURED}")
 
 
-def _places(board: Board, own: Collection[str]) -> list[str]:
-    ranked = sum(row.rank is not None for row in board.ranking)
-    return [f"{row.policy}: rank {row.rank} of {ranked}." for row in board.ranking if row.policy in own and row.rank]
-
-
 def _traces(folders: Sequence[Path], stack: ExitStack) -> list[KeptTrace]:
-    """The traces in these folders, or in the cache."""
+    """The traces in these folders; else those in the cache, or where it has none, those that come with EEBench."""
     from eebench.cache import traces_dir
     from eebench.published.kept_traces import in_cache, published_in
     from eebench.published.published_traces import LIMITS
+    from eebench.published.standing import shipped_traces
     from eebench.statistics import fingerprint
     from eebench.submission.archives import opened
     from eebench.trace_cache import TraceCache
@@ -88,12 +83,7 @@ def _traces(folders: Sequence[Path], stack: ExitStack) -> list[KeptTrace]:
         return [kept for folder in folders for kept in published_in(stack.enter_context(opened(folder, LIMITS)))]
     statistics = fingerprint()  # a policy may have registered some of its own
     found = [kept for kept in in_cache(TraceCache(traces_dir())) if kept.key.statistics == statistics]
-    if not found:
-        raise EEBenchError(
-            f"no traces of these statistics yet in {traces_dir()}: `eebench run` makes them, or name a published one "
-            f"with --trace."
-        )
-    return found
+    return found or shipped_traces()
 
 
 def _chosen(traces: Sequence[KeptTrace], models: Sequence[str], tasks: Sequence[str]) -> list[KeptTrace]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import click
 from rich.console import Console
@@ -21,7 +21,7 @@ from eebench.results import KV_MODES, KvMode
 from eebench.store import Store
 from eebench.terminal import show, show_kv_modes, show_sheet, show_timings
 
-By = Literal["policy", "model", "family", "kv-mode", "time"]
+By = Literal["policy", "model", "family", "level", "kv-mode", "time"]
 
 _FILE_WIDTH = 100
 """Characters in a line of a table that goes to a file."""
@@ -56,14 +56,15 @@ _FILE_WIDTH = 100
     show_default=True,
     help="Rank what was measured under this KV mode.",
 )
+@click.option("--metric", metavar="NAME", help="Only what was measured in this metric.  [default: the newest]")
 @click.option(
     "--by",
     "view",
-    type=click.Choice(["policy", "model", "family", "kv-mode", "time"]),
+    type=click.Choice(get_args(By)),
     default="policy",
     show_default=True,
-    help="A ranking of policies, models or families of models by what could be saved, settings under several KV modes "
-    "side by side, or measured time alone.",
+    help="A ranking of policies, models or families of models by what could be saved, what policies save where 99, 95 "
+    "or 90% is kept, settings under several KV modes side by side, or measured time alone.",
 )
 @click.option("--top", type=click.IntRange(min=1), help="Only the first N policies of the ranking.")
 @click.option("--results", is_flag=True, help="Every setting in place of the ranking.")
@@ -76,6 +77,7 @@ def report(
     output: Path | None,
     by: RankBy,
     kv_mode: KvMode,
+    metric: str | None,
     view: By,
     top: int | None,
     results: bool,
@@ -88,13 +90,17 @@ def report(
         raise EEBenchError(f"--results goes with the ranking, and --by {view} shows every setting as it is.")
     if top is not None and view != "policy":
         raise EEBenchError(f"--top goes with the ranking of policies, not with --by {view}.")
+    if metric is not None and view == "time":
+        raise EEBenchError("--metric says what quality is measured in, and --by time shows none.")
     with Store.open(db, create=False) as store:
         if view == "policy":
-            shown = _ranking(store, models, tasks, policies, by, kv_mode, results, top)
+            shown = _ranking(store, models, tasks, policies, by, kv_mode, metric, results, top)
         elif view in ("model", "family"):
-            shown = _by_model(store, models, tasks, kv_mode, view == "family")
+            shown = _by_model(store, models, tasks, kv_mode, metric, view == "family")
+        elif view == "level":
+            shown = _by_level(store, models, tasks, policies, by, kv_mode, metric)
         elif view == "kv-mode":
-            shown = _by_kv_mode(store, models, tasks, policies)
+            shown = _by_kv_mode(store, models, tasks, policies, metric)
         else:
             shown = _by_time(store, models, tasks, policies)
     if form == "table" and output is None:
@@ -130,10 +136,11 @@ def _ranking(
     policies: Sequence[str],
     by: RankBy,
     kv_mode: KvMode,
+    metric: str | None,
     results: bool,
     top: int | None,
 ) -> _Shown:
-    board = _board(store, models, tasks, policies, by, kv_mode)
+    board = _board(store, models, tasks, policies, by, kv_mode, metric)
     if top is not None:
         board = board.only([row.policy for row in board.ranking if row.kind == "policy"][:top])
     return _Shown(
@@ -148,11 +155,12 @@ def _board(
     policies: Sequence[str],
     by: RankBy,
     kv_mode: KvMode,
+    metric: str | None,
 ) -> Board:
     """The board of the newest results of these models and tasks; policies are ranked among all, and then picked."""
     from eebench.ranking import rank
 
-    newest = store.newest(models, tasks, kv_mode)
+    newest = store.newest(models, tasks, kv_mode, metric)
     timed = store.newest_timings({stored.evaluation.model for stored in newest.results})
     timed = replace(timed, timings=[stored for stored in timed.timings if not tasks or stored.timing.task in tasks])
     notes = sentences([*newest.left_out, *timed.left_out])
@@ -166,10 +174,12 @@ def _board(
     return board.only(policies) if policies else board
 
 
-def _by_model(store: Store, models: Sequence[str], tasks: Sequence[str], kv_mode: KvMode, by_family: bool) -> _Shown:
+def _by_model(
+    store: Store, models: Sequence[str], tasks: Sequence[str], kv_mode: KvMode, metric: str | None, by_family: bool
+) -> _Shown:
     from eebench.model_report import family_records, model_records, sheet
 
-    newest = store.newest(models, tasks, kv_mode)
+    newest = store.newest(models, tasks, kv_mode, metric)
     records = (family_records if by_family else model_records)(newest.results, store)
     table = sheet(records, by_family)
     notes = sentences(newest.left_out)
@@ -180,10 +190,33 @@ def _by_model(store: Store, models: Sequence[str], tasks: Sequence[str], kv_mode
     )
 
 
-def _by_kv_mode(store: Store, models: Sequence[str], tasks: Sequence[str], policies: Sequence[str]) -> _Shown:
+def _by_level(
+    store: Store,
+    models: Sequence[str],
+    tasks: Sequence[str],
+    policies: Sequence[str],
+    by: RankBy,
+    kv_mode: KvMode,
+    metric: str | None,
+) -> _Shown:
+    from eebench.level_report import level_records, level_sheet
+
+    board = _board(store, models, tasks, policies, by, kv_mode, metric)
+    records = level_records(board)
+
+    def show_table(console: Console) -> None:
+        table = level_sheet(records, console.width)
+        show_sheet(replace(table, sentences=[*table.sentences, *board.notes]), console)
+
+    return _Shown(show_table, lambda form: SHEET_FORMATS[form]("levels", level_sheet(records)), board.notes)
+
+
+def _by_kv_mode(
+    store: Store, models: Sequence[str], tasks: Sequence[str], policies: Sequence[str], metric: str | None
+) -> _Shown:
     from eebench.kv_modes import kv_mode_records, kv_mode_sheet
 
-    records = kv_mode_records(store.newest_by_mode(models, tasks))
+    records = kv_mode_records(store.newest_by_mode(models, tasks, metric))
     _check_policies(policies, {record["policy"] for record in records}, "Under several KV modes")
     chosen = [record for record in records if not policies or record["policy"] in policies]
     return _Shown(

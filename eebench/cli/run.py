@@ -63,6 +63,9 @@ if TYPE_CHECKING:
     callback=kv_modes,
     help="Generation: full, propagate, copy, truncate, verify; all but full are executed.  [default: full]",
 )
+@click.option(
+    "--metric", metavar="NAME", help="Measure quality in this metric of the tasks.  [default: each task's main one]"
+)
 @click.option("--apply-chat-template", is_flag=True, help="Wrap prompts in the model's chat template.")
 @db_option
 @click.option("--no-cache", is_flag=True, help="Make traces anew and keep none.")
@@ -79,6 +82,7 @@ def run(
     batch_size: str,
     execute: bool,
     kv_modes: tuple[KvMode, ...],
+    metric: str | None,
     apply_chat_template: bool,
     db: str | None,
     datasets_dir: Path | None,
@@ -115,7 +119,7 @@ def run(
     task_options = TaskOptions(limit, num_fewshot, apply_chat_template, seed, datasets_dir, max_gen_toks)
     options = LoadOptions(**loading)
     with progress.stage("Loading tasks"):
-        planned = plan(policies, models, tasks or own, task_options, options, sequences, not no_cache, kv)
+        planned = plan(policies, models, tasks or own, task_options, options, sequences, not no_cache, kv, metric)
     if dry_run:
         from rich.console import Console
 

@@ -78,8 +78,10 @@ def study(
     from eebench.own_tasks import GENERATION_TASKS, LIKELIHOOD_TASKS
     from eebench.progress import Terminal
 
-    if output and not (find_spec("altair") and find_spec("vl_convert")):
-        raise EEBenchError("figures need altair and vl-convert: pip install 'eebench[plots]', or leave --output out.")
+    if output and not all(map(find_spec, ("altair", "vl_convert", "jinja2"))):
+        raise EEBenchError(
+            "figures and pages need altair, vl-convert and jinja2: pip install 'eebench[plots]', or leave --output out."
+        )
     progress = Terminal(quiet=quiet)
     if loading["offline"]:
         from eebench.hub import go_offline

@@ -19,7 +19,7 @@ def run_context(run: Run, material: Material) -> dict[str, Any]:
     timings = [stored for stored in material.timings if stored.run_id == run.id]
     return {
         "run": run,
-        "facts": list(_facts(run)),
+        "facts": [*_facts(run), *_checked(run, results, material)],
         "shown": len(results),
         "results": _results(run, results) if results else None,
         "timings": timing_table(timings) if timings else None,
@@ -35,6 +35,13 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "seed", str(came.seed)
     yield "commit", _commit(came.git_commit, came.git_dirty)
     yield "versions", ", ".join(f"{name} {version}" for name, version in sorted(came.versions.items()))
+
+
+def _checked(run: Run, results: Sequence[StoredResult], material: Material) -> Iterator[tuple[str, str]]:
+    """Which bundle of a leaderboard it came in, and what of it was verified by a trace."""
+    if material.checks:
+        yield "bundle", material.checks.bundles[run.id]
+        yield "checked", material.checks.proof(results)
 
 
 def _commit(commit: str | None, dirty: bool | None) -> str:

@@ -15,7 +15,8 @@ from eebench.results import KvMode, StoredResult
 from eebench.site.commands import command
 from eebench.site.material import Material
 from eebench.site.slugs import policy_page
-from eebench.site.tables import Cell, Header, Row, Table, number, share
+from eebench.site.tables import Cell, Header, Row, Table, number, share, words
+from eebench.submission.checks import Proof
 
 RANK_BY: tuple[RankBy, ...] = get_args(RankBy)
 
@@ -35,6 +36,7 @@ HEADERS = (
     Header("retention", "kept at 99%", numeric=True, name="retention"),
     Header("repeat", sortable=False),
 )
+CHECKED = Header("checked", name="checked")
 
 _FAR = 1000.0
 """An end of an interval beyond it is only said to be: the oracle has next to no skill there."""
@@ -53,6 +55,7 @@ class View:
     boards: Mapping[RankBy, Board]
     commands: Mapping[str, str]
     left_out: Sequence[str]
+    proofs: Mapping[str, Proof]
 
     def caption(self, by: RankBy) -> str:
         """What is ranked, and by what."""
@@ -74,7 +77,8 @@ class View:
     def table(self, by: RankBy = "layers", id: str = "ranking") -> Table:
         """The ranking as a table."""
         rows = [self._row(row) for row in self.boards[by].ranking]
-        return Table(id, self.caption(by), HEADERS, rows, named=POLICY, sorted_by=RANK, notes=self.notes(by))
+        headers = [*HEADERS[:-1], CHECKED, HEADERS[-1]] if self.proofs else HEADERS
+        return Table(id, self.caption(by), headers, rows, named=POLICY, sorted_by=RANK, notes=self.notes(by))
 
     def compact(self) -> dict[str, Any]:
         """The view for the page's script: each policy's cells once, and an order for each way to rank."""
@@ -98,6 +102,7 @@ class View:
             Cell(row.policy, sort=row.policy.lower(), href=policy_page(row.policy), note=picked(row)),
             *scores(row),
             *at_99(row),
+            *([words(self.proofs[row.policy])] if self.proofs else []),
             Cell("", command=self.commands[row.policy]),
         ]
         return Row(cells, row.kind)
@@ -207,4 +212,5 @@ def _view(material: Material, kv_mode: KvMode, model: str, task: str, chosen: Se
         {by: rank(chosen, by, material.documents) for by in RANK_BY},
         {policy: command(results, material.runs) for policy, results in by_policy.items()},
         material.left_out(kv_mode, model, task),
+        material.checks.by_policy(chosen) if material.checks else {},
     )

@@ -13,6 +13,8 @@ from eebench.site import folder
 from eebench.site.material import Material, gather
 from eebench.site.pages import Page, pages
 from eebench.store import Store
+from eebench.submission.checks import Checks
+from eebench.templates import environment
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:"
@@ -22,8 +24,17 @@ CONTENT_POLICY = (
 ASSETS = ("site.css", "site.js", "charts.js", "board.js", "icon.svg")
 
 
-def build(store: Store, out: Path, models: Collection[str] = (), tasks: Collection[str] = ()) -> int:
+def build(
+    store: Store,
+    out: Path,
+    models: Collection[str] = (),
+    tasks: Collection[str] = (),
+    checks: Checks | None = None,
+) -> int:
     """Build the site of the newest results of these models and tasks, of all when none is named.
+
+    Args:
+        checks: what was found of the bundles that the results came in, where they are a leaderboard's.
 
     Returns:
         How many files it has.
@@ -32,7 +43,7 @@ def build(store: Store, out: Path, models: Collection[str] = (), tasks: Collecti
         EEBenchError: there is nothing to show, or it cannot be written there.
     """
     folder.check(out)
-    return folder.write(out, site_files(gather(store, models, tasks)))
+    return folder.write(out, site_files(gather(store, models, tasks, checks)))
 
 
 def site_files(material: Material) -> Iterator[tuple[str, bytes]]:
@@ -58,16 +69,7 @@ class Renderer:
     """Makes a page's HTML; whatever is put into a template is escaped."""
 
     def __init__(self) -> None:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-
-        self._environment = Environment(
-            loader=PackageLoader("eebench.site"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
+        self._environment = environment("eebench.site")
         self._environment.policies["json.dumps_function"] = partial(strict_json.dumps, separators=(",", ":"))
         self._environment.policies["json.dumps_kwargs"] = {}
 

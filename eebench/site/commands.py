@@ -7,12 +7,13 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from eebench.policy import ExitPolicy
+from eebench.quality import name_of
 from eebench.registry import builtin_policies
 from eebench.results import StoredResult
 from eebench.spec import PolicySpec
 from eebench.store import Run
 
-VALUED = ("--limit", "--max-gen-toks", "--num-fewshot", "--seed", "--dtype", "--quantize")
+VALUED = ("--limit", "--max-gen-toks", "--num-fewshot", "--seed", "--metric", "--dtype", "--quantize")
 FLAGS = ("--apply-chat-template", "--half-layers", "--execute", "--trust-remote-code", "--allow-pickle")
 """Options of `eebench run` that change what is measured, or without which a model cannot be; others are the user's."""
 
@@ -51,6 +52,8 @@ def _options(stored: StoredResult, runs: Mapping[int, Run]) -> tuple[str, ...]:
     given = _given(_words(stored, runs))
     if not {"--dtype", "--quantize"} & given.keys():
         given["--dtype"] = evaluation.dtype
+    if name_of(given.get("--metric", "")) != name_of(evaluation.metric):
+        given.pop("--metric", None)  # a task that does not define it, and was measured in its own
     if evaluation.kv_mode != "full":
         given["--kv-mode"] = evaluation.kv_mode
     return tuple(word for name, value in given.items() for word in (name, value) if word)

@@ -10,6 +10,7 @@ from eebench.errors import EEBenchError
 from eebench.plots.figures import agreement
 from eebench.results import KV_MODES, Columns, Evaluation, KvMode, StoredResult, StoredTiming
 from eebench.store import Newest, Run, Store
+from eebench.submission.checks import Checks
 
 Pair = tuple[str, str]
 """(model, task)"""
@@ -43,6 +44,7 @@ class Material:
         runs: the runs these came from, by id.
         agreement: per KV mode and (model, task), the share of positions at which each layer agrees with the full model.
         documents: the per-document rows, for intervals.
+        checks: what was found of the bundles that results came in, where they are a leaderboard's.
     """
 
     newest: Mapping[KvMode, Newest]
@@ -50,6 +52,7 @@ class Material:
     runs: Mapping[int, Run]
     agreement: Mapping[KvMode, Mapping[Pair, Sequence[float]]]
     documents: KeptDocuments
+    checks: Checks | None = None
 
     @property
     def kv_modes(self) -> list[KvMode]:
@@ -87,8 +90,11 @@ class Material:
         return sentences(some)
 
 
-def gather(store: Store, models: Collection[str], tasks: Collection[str]) -> Material:
+def gather(store: Store, models: Collection[str], tasks: Collection[str], checks: Checks | None = None) -> Material:
     """Read what a site of these models and tasks shows; of all when none is named.
+
+    Args:
+        checks: what was found of the bundles that the results came in.
 
     Raises:
         EEBenchError: there is nothing to show.
@@ -107,6 +113,7 @@ def gather(store: Store, models: Collection[str], tasks: Collection[str]) -> Mat
         runs={run.id: run for run in sorted(store.runs(), key=lambda run: run.id) if run.id in shown},
         agreement={mode: agreement(store, one.results) for mode, one in newest.items()},
         documents=KeptDocuments(store),
+        checks=checks,
     )
 
 

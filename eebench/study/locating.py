@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from eebench.bootstrap import Estimate, interval
 from eebench.policy import Bools, ExitPolicy, Ints
-from eebench.ranking import pick, skill_of
+from eebench.ranking import at_levels, skill_of
 from eebench.replaying import replay
 from eebench.results import StoredResult
 from eebench.study.material import Material, TaskMaterial
 
 BINS = 15
 """Equal-width bins of the reliability curve (Guo et al. 2017)."""
-
-LEVELS = (0.99, 0.95, 0.9)
 
 
 # --- one setting -------------------------------------------------------------------------------------------------
@@ -162,12 +160,9 @@ def savings_at(material: Material) -> pd.DataFrame:
     for task in material.tasks:
         policies = by_policy(task)
         for policy, results in policies.items():
-            for keeping in ("fidelity", "retention"):
-                for level in LEVELS:
-                    picked = pick(results, level, keeping)
-                    if picked is not None:
-                        saved = picked.test.layers_saved
-                        rows.append({"policy": policy, "keeping": keeping, "level": level, "layers_saved": saved})
+            for keeping, level, picked in at_levels(results):
+                saved = picked.test.layers_saved
+                rows.append({"policy": policy, "keeping": keeping, "level": level, "layers_saved": saved})
     table = pd.DataFrame(rows, columns=["policy", "keeping", "level", "layers_saved"])
     mean = table.groupby(["policy", "keeping", "level"], as_index=False).mean()
     oracle = mean[mean["policy"] == "oracle"].set_index(["keeping", "level"])["layers_saved"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -27,13 +28,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `name` is its file name as data, where it is written whole."""
+    """A table.
+
+    Attributes:
+        name: its file name as data, where it is written whole.
+        shown: the rows that a reader sees, if not all.
+        named: the column whose cells name the rows.
+    """
 
     name: str
     title: str
     frame: pd.DataFrame
     columns: Sequence[Column]
     shown: pd.DataFrame | None = None
+    named: int = 0
 
     def rows(self) -> list[list[str]]:
         """The cells as they are shown."""
@@ -47,21 +55,36 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart of Altair's; `name` is its file name, `caption` says what is to be seen."""
+    """A chart of Altair's.
+
+    Attributes:
+        name: its file name.
+        caption: what is to be seen, for everyone.
+        alt: what is drawn, for who does not see it.
+    """
 
     name: str
     chart: Any
     caption: str
+    alt: str
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report."""
+    """A part of a report; `model` is the one it is about, where there are two."""
 
     title: str
     sentences: Sequence[str] = ()
     tables: Sequence[Table] = ()
     figures: Sequence[Figure] = ()
+    model: str = ""
+
+    @property
+    def heading(self) -> str:
+        """What stands over it."""
+        first, rest = self.title[:1], self.title[1:]
+        title = f"{first.lower()}{rest}" if rest[:1].islower() else self.title  # K/V stays K/V
+        return f"{self.model}: {title}" if self.model else self.title
 
 
 @dataclass(frozen=True)
@@ -75,3 +98,8 @@ class Report:
     title: str
     command: str
     sections: Sequence[Section] = field(default_factory=list)
+
+    def contents(self) -> list[tuple[str, list[tuple[int, Section]]]]:
+        """The sections with their numbers from 1, one after another under the model they are about."""
+        numbered = enumerate(self.sections, start=1)
+        return [(model, list(some)) for model, some in groupby(numbered, key=lambda one: one[1].model)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -23,6 +24,16 @@ SHOWN_LAYERS = 8
 BY_CLASS = ("confidence", "entropy")
 """Policies whose exits are told class by class."""
 
+AGREEMENT_ALT = (
+    "Line chart by layer: the share of positions at which it says what the full model says, and the shares at which an "
+    "oracle, and one that waits until the prediction stays, have stopped."
+)
+
+DISTRIBUTIONS_ALT = (
+    "Three line charts by layer, in nats: entropy, divergence to the final distribution, and surprise at the right "
+    "token."
+)
+
 
 def report(study: Study, against: Study | None, command: str) -> Report:
     """The report of a model, or of two that are held against each other."""
@@ -37,11 +48,7 @@ def report(study: Study, against: Study | None, command: str) -> Report:
     ]
     sections = [_verdict(claims), _compared(study, against)]
     for one in (study, against):
-        model = one.material.model
-        sections += [
-            Section(f"{model}: {s.title[0].lower()}{s.title[1:]}", s.sentences, s.tables, s.figures)
-            for s in _sections(one)
-        ]
+        sections += [replace(section, model=one.material.model) for section in _sections(one)]
     return Report(f"Early exit in {name}, and in {against.material.model}", command, sections)
 
 
@@ -111,8 +118,18 @@ def _compared(before: Study, after: Study) -> Section:
         "EE-score by layers, over all tasks: 0 is a coin tossed at every position, 100 is each model's own oracle.",
     )
     figures = [
-        Figure("agreement", charts.agreement(models), "How early each model's layers say what its last one says."),
-        Figure("distributions", charts.distributions(models), "What the layers' distributions are like."),
+        Figure(
+            "agreement",
+            charts.agreement(models),
+            "How early each model's layers say what its last one says.",
+            f"{AGREEMENT_ALT} Solid: {before.material.model}; dashed: {after.material.model}.",
+        ),
+        Figure(
+            "distributions",
+            charts.distributions(models),
+            "What the layers' distributions are like.",
+            f"{DISTRIBUTIONS_ALT} A line for each model.",
+        ),
     ]
     return Section("Before and after", said, [Table("ee-scores", "EE-scores", table, columns)], figures)
 
@@ -187,11 +204,13 @@ def _capability(study: Study) -> Section:
             f"agreement-{slug(material.model)}",
             charts.agreement([(material.model, found)]),
             "How often a layer says what the full model says, and by which layer an oracle has stopped.",
+            AGREEMENT_ALT,
         ),
         Figure(
             f"distributions-{slug(material.model)}",
             charts.distributions([(material.model, found)]),
             "What the layers' distributions are like, in nats.",
+            DISTRIBUTIONS_ALT,
         ),
     ]
     table = Table(f"layers-{slug(material.model)}", "Layers", found.layers, columns, shown)
@@ -246,7 +265,8 @@ def _locating(study: Study) -> Section:
     if "confidence" in located:
         chart = charts.confusion(located["confidence"], material, "confidence")
         caption = "Where confidence stops against where it could have; on the dotted line they are the same."
-        figures.append(Figure(f"confusion-{slug(material.model)}", chart, caption))
+        alt = "Heat map: layers confidence stops at by layers an oracle stops at, coloured by the share of positions."
+        figures.append(Figure(f"confusion-{slug(material.model)}", chart, caption, alt))
     return Section("Locating the layer", said, tables, figures)
 
 
@@ -266,7 +286,12 @@ def _calibration(study: Study) -> Section:
             f"and {calibrated:.1f} calibrated."
         )
     caption = "How often layers are right against how confident they are, and the error of each layer."
-    figure = Figure(f"reliability-{slug(material.model)}", charts.reliability(found, material.num_layers), caption)
+    alt = (
+        "Line chart: of top-1s by their confidence, the share that are the final prediction, for some layers. "
+        "Bar chart: expected calibration error by layer."
+    )
+    chart = charts.reliability(found, material.num_layers)
+    figure = Figure(f"reliability-{slug(material.model)}", chart, caption, alt)
     frame = found.curve
     columns = [
         Column("layer", "layer", "d"),
@@ -275,7 +300,8 @@ def _calibration(study: Study) -> Section:
         Column("share", "share", ".1%"),
     ]
     last = frame[frame["layer"] == material.num_layers - 1]
-    table = Table(f"reliability-{slug(material.model)}", f"Layer {material.num_layers - 1}", frame, columns, last)
+    name, title = f"reliability-{slug(material.model)}", f"Layer {material.num_layers - 1}"
+    table = Table(name, title, frame, columns, last, named=1)
     return Section("Calibration", said, [table], [figure])
 
 
@@ -303,10 +329,10 @@ def _subwords(study: Study) -> Section:
         f"classes-{slug(material.model)}",
         charts.classes(frame, material.model),
         "Mean layer of the oracle, with intervals.",
+        "Dot plots: the mean layer an oracle stops at, by class of token. The table has the figures.",
     )
-    return Section(
-        "Sub-words", said, [Table(f"classes-{slug(material.model)}", "Exits by class", frame, columns)], [figure]
-    )
+    table = Table(f"classes-{slug(material.model)}", "Exits by class", frame, columns, named=1)
+    return Section("Sub-words", said, [table], [figure])
 
 
 def _half_layers(study: Study) -> Section:
@@ -326,7 +352,9 @@ def _half_layers(study: Study) -> Section:
     )
     shown = half.layers.iloc[-SHOWN_LAYERS:]
     name = f"half-layers-{slug(study.material.model)}"
-    figure = Figure(name, charts.half_layers(whole, half), "By which depth an oracle has stopped.")
+    caption = "By which depth an oracle has stopped."
+    alt = "Line chart by depth: the share of positions at which an oracle has stopped, by layers and by half layers."
+    figure = Figure(name, charts.half_layers(whole, half), caption, alt)
     return Section("Sub-layers", said, [Table(name, "Last half layers", half.layers, columns, shown)], [figure])
 
 
@@ -360,5 +388,7 @@ def _kv_copy(study: Study) -> Section:
         Table(f"survival-{name}", "Answers that are still the full model's", alive, first),
         Table(f"quality-by-length-{name}", "Quality by length", quality, second),
     ]
-    figure = Figure(f"survival-{name}", charts.survival(alive), "Answers that have not departed, as they grow.")
+    caption = "Answers that have not departed, as they grow."
+    alt = "Line charts, one for each setting: the share of answers not departed by tokens written, a line per KV mode."
+    figure = Figure(f"survival-{name}", charts.survival(alive), caption, alt)
     return Section("K/V of skipped layers", said, tables, [figure])

@@ -9,7 +9,6 @@ import pandas as pd
 
 from eebench.study.charts import training
 from eebench.study.render import svg
-from eebench.study.report import Figure
 from eebench.trace_cache import write_whole
 
 FULL, EARLY, SAVING = "loss of the full model (nats)", "loss of earlier layers (nats)", "layers an oracle saves"
@@ -18,9 +17,8 @@ FULL, EARLY, SAVING = "loss of the full model (nats)", "loss of earlier layers (
 def draw_curve(folder: Path) -> Path:
     """Draw the `curve.json` that `eebench tune` has left in a folder, as `curve.svg` beside it."""
     frame = curve_frame(json.loads((folder / "curve.json").read_text(encoding="utf-8")))
-    drawn = svg(Figure("curve", training(frame), "The losses of a training, and what an oracle could save."))
     path = folder / "curve.svg"
-    write_whole(path, drawn.encode())
+    write_whole(path, svg(training(frame)).encode())
     return path
 
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from eebench.policy import Kind
-from eebench.results import COIN, Evaluation, KvMode, MetricValue, Provenance, Result, Summary
+from eebench.results import COIN, Columns, Evaluation, KvMode, MetricValue, Provenance, Result, Summary
 from eebench.scoring import SEQUENCE_COLUMNS
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever a bundle means something else than before."""
 
 Line = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
@@ -131,21 +131,27 @@ class EvaluationFile(Record):
 
 
 class Rows(Record):
-    """`eebench.results.Result.documents`: a list per column."""
+    """`eebench.results.Result.documents`: a list per column; one that is left out is as where all stop at layer 1."""
 
-    id: tuple[Whole, ...]
-    n_positions: tuple[Whole, ...]
-    exit_layers: tuple[Whole, ...]
-    lens_reads: tuple[Whole, ...]
-    agrees: tuple[Whole, ...]
-    flops: tuple[float, ...]
-    flops_full: tuple[float, ...]
-    quality: tuple[Item, ...]
+    id: tuple[Whole, ...] | None = None
+    n_positions: tuple[Whole, ...] | None = None
+    exit_layers: tuple[Whole, ...] | None = None
+    lens_reads: tuple[Whole, ...] | None = None
+    agrees: tuple[Whole, ...] | None = None
+    flops: tuple[float, ...] | None = None
+    flops_full: tuple[float, ...] | None = None
+    quality: tuple[Item, ...] | None = None
     answer_length: tuple[float, ...] | None = None
     common_prefix: tuple[float, ...] | None = None
     departs: tuple[float, ...] | None = None
     repetition: tuple[float, ...] | None = None
     kept: tuple[float, ...] | None = None
+
+    def columns(self, shared: Columns) -> dict[str, NDArray[Any]]:
+        """As arrays, of the documents' ids besides."""
+        own = _columns(self.model_dump(exclude_none=True))
+        coin = {name.removeprefix(COIN): values for name, values in shared.items() if name.startswith(COIN)}
+        return {"id": shared["id"], **coin, **own}
 
 
 class Metric(Record):
@@ -171,8 +177,12 @@ class ResultLine(Record):
     selection: dict[Literal["before", "at", "after"], float]
     documents: Rows
 
-    def record(self) -> Result:
-        """As a record; its columns may be of different lengths, and hold the documents' ids besides."""
+    def record(self, shared: Columns) -> Result:
+        """As a record; its columns may be of different lengths, and hold the documents' ids besides.
+
+        Args:
+            shared: the columns of the evaluation's documents.
+        """
         plain = {field.name: getattr(self, field.name) for field in fields(Result)}
         return Result(
             **{
@@ -180,7 +190,7 @@ class ResultLine(Record):
                 "metrics": {name: MetricValue(one.value, one.stderr) for name, one in self.metrics.items()},
                 "summaries": {part: figures.summary() for part, figures in self.summaries.items()},
                 "exit_histogram": list(self.exit_histogram),
-                "documents": _columns(self.documents.model_dump(exclude_none=True)),
+                "documents": self.documents.columns(shared),
             }
         )
 
@@ -220,7 +230,7 @@ class SourceFile(Record):
 class Contents(Record):
     """`bundle.json`: what a bundle holds; `files` is the SHA-256 of every other file."""
 
-    format: Literal[1]
+    format: Literal[2]
     run: FromRun
     evaluations: Annotated[tuple[EvaluationFiles, ...], Field(min_length=1)]
     policies: tuple[SourceFile, ...]
@@ -235,7 +245,8 @@ _FLOATS = ("flops", "flops_full", "quality", *SEQUENCE_COLUMNS)
 def _columns(lists: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[Any]]:
     """Arrays of the types that scoring makes; a missing number is NaN."""
     made = {name: np.array(values, dtype=np.float64 if name in _FLOATS else np.int64) for name, values in lists.items()}
-    made["quality"] = made["quality"].reshape(-1, 2)
+    if "quality" in made:
+        made["quality"] = made["quality"].reshape(-1, 2)
     return made
 
 

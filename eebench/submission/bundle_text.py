@@ -1,10 +1,13 @@
 """The text of a bundle's files: few lines, each of one thing, so that two bundles can be compared by `diff`.
 
-Numbers are written so that they come back bit by bit; one that is not finite is null.
+Numbers are written so that they come back bit by bit; one that is not finite is null. A column of a setting that is the
+same as where everything stops at layer 1 (how many positions a document has, what the full model would take) stands
+with the documents, once.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -12,7 +15,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from eebench import strict_json
-from eebench.results import COIN, Evaluation, Result
+from eebench.results import COIN, Columns, Evaluation, Result
 from eebench.scoring import SEQUENCE_COLUMNS
 from eebench.submission.bundle_format import Contents, DocumentRow
 
@@ -28,12 +31,20 @@ def evaluation_text(evaluation: Evaluation) -> str:
     return "{\n" + ",\n".join([*lines, f' "documents": [\n{documents}\n ]']) + "\n}\n"
 
 
-def result_text(result: Result, ids: NDArray[Any]) -> str:
-    """An `eebench.submission.bundle_format.ResultLine`."""
+def result_text(result: Result, shared: Columns) -> str:
+    """An `eebench.submission.bundle_format.ResultLine`.
+
+    Args:
+        shared: the columns of the evaluation's documents.
+    """
     plain = {field.name: getattr(result, field.name) for field in fields(Result)}
     plain["metrics"] = {name: asdict(metric) for name, metric in result.metrics.items()}
     plain["summaries"] = {part: _given(asdict(summary)) for part, summary in result.summaries.items()}
-    plain["documents"] = {name: values.tolist() for name, values in {"id": ids, **result.documents}.items()}
+    plain["documents"] = {
+        name: _short(values.tolist())
+        for name, values in result.documents.items()
+        if not _same(values, shared.get(f"{COIN}{name}"))
+    }
     return _json(plain) + "\n"
 
 
@@ -44,9 +55,22 @@ def contents_text(contents: Contents) -> str:
 
 def _shared_row(columns: Mapping[str, NDArray[Any]], number: int) -> dict[str, Any]:
     order = [*DocumentRow.model_fields, *columns]
-    row = {name: columns[name][number].tolist() for name in order if name in columns}
+    row = {name: _short(columns[name][number].tolist()) for name in order if name in columns}
     coin = {name.removeprefix(COIN): row.pop(name) for name in list(row) if name.startswith(COIN)}
     return {**row, "coin": coin}
+
+
+def _same(values: NDArray[Any], others: NDArray[Any] | None) -> bool:
+    """Whether two columns are the same bit by bit."""
+    return others is not None and values.dtype == others.dtype and values.tobytes() == others.tobytes()
+
+
+def _short(value: Any) -> Any:
+    """Whole floats without their `.0`: the same number, and a third of the file."""
+    if isinstance(value, list):
+        return [_short(item) for item in value]
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    return int(value) if whole and math.copysign(1, value) > 0 else value
 
 
 def _given(figures: Mapping[str, Any]) -> dict[str, Any]:

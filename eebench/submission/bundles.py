@@ -49,9 +49,13 @@ class Measured:
     results: tuple[Result, ...]
 
     def __str__(self) -> str:
-        one = self.evaluation
-        mode = "" if one.kv_mode == "full" else f", KV mode {one.kv_mode}"
-        return f"{one.model} on {one.task}{mode}"
+        return where(self.evaluation)
+
+
+def where(evaluation: Evaluation) -> str:
+    """What was measured: model, task and KV mode."""
+    mode = "" if evaluation.kv_mode == "full" else f", KV mode {evaluation.kv_mode}"
+    return f"{evaluation.model} on {evaluation.task}{mode}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def write_into(bundle: Bundle, folder: Path) -> None:
     for number, measured in enumerate(bundle.evaluations, start=1):
         evaluation = measured.evaluation
         stem = f"evaluations/{number:02}-{slug(evaluation.task)}-{evaluation.kv_mode}"
-        lines = [result_text(result, evaluation.documents["id"]) for result in measured.results]
+        lines = [result_text(result, evaluation.documents) for result in measured.results]
         files[f"{stem}.json"] = evaluation_text(evaluation).encode()
         files[f"{stem}.jsonl"] = "".join(lines).encode()
         evaluations.append(EvaluationFiles(evaluation=f"{stem}.json", results=f"{stem}.jsonl"))
@@ -182,16 +186,16 @@ def _check_names(there: set[str], said: Contents) -> None:
 
 
 def _read_measured(folder: Path, files: EvaluationFiles) -> Measured:
-    evaluation = _parsed(EvaluationFile, (folder / files.evaluation).read_bytes(), files.evaluation)
+    evaluation = _parsed(EvaluationFile, (folder / files.evaluation).read_bytes(), files.evaluation).record()
     lines = (folder / files.results).read_bytes().splitlines()
     results = [
-        _parsed(ResultLine, line, f"{files.results}, line {number}").record()
+        _parsed(ResultLine, line, f"{files.results}, line {number}").record(evaluation.documents)
         for number, line in enumerate(lines, start=1)
         if line.strip()
     ]
     if not results:
         raise _Malformed(f"{files.results} has no results")
-    return Measured(evaluation.record(), tuple(results))
+    return Measured(evaluation, tuple(results))
 
 
 def _parsed(model: type[Model], content: bytes, where: str) -> Model:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from eebench.errors import EEBenchError
 from eebench.policy_sources import find_sources
-from eebench.results import COIN
+from eebench.ranking import decisive
+from eebench.results import COIN, StoredResult
 from eebench.store import Run, Store
 from eebench.submission.bundles import Bundle, Measured, only
 
@@ -48,10 +50,12 @@ def bundle_of(
     tasks: Sequence[str] = (),
     policies: Sequence[str] = (),
     sources: Sequence[Path] = (),
+    best: bool = False,
 ) -> Bundle:
     """The results of a run, or those of some models, tasks and policies.
 
     Args:
+        best: only the settings that the ranking rests on (`eebench.ranking.decisive`).
         sources: files in which to look for the policies' sources before all other places.
 
     Raises:
@@ -59,6 +63,8 @@ def bundle_of(
     """
     whole = Bundle(run.started, run.finished or run.started, run.provenance, tuple(_measured(store, run)), {})
     bundle = only(whole, models, tasks, policies)
+    if best:
+        bundle = replace(bundle, evaluations=tuple(_best(bundle.evaluations)))
     own = [result for measured in bundle.evaluations for result in measured.results if not result.builtin]
     wanted = {result.policy_hash: result.policy for result in own}
     return replace(bundle, sources=find_sources(wanted, run.provenance.command, sources))
@@ -79,3 +85,20 @@ def _measured(store: Store, run: Run) -> list[Measured]:
         result = replace(stored.result, documents=store.documents(stored.result_id))
         found[stored.evaluation_id] = replace(of, results=(*of.results, result))
     return list(found.values())
+
+
+def _best(evaluations: Sequence[Measured]) -> Iterator[Measured]:
+    """The settings that the ranking rests on, on whichever task of a model, in their order.
+
+    They are kept on all of its tasks, so that means over tasks can be taken of each.
+    """
+    kept: set[tuple[str, str]] = set()
+    for measured in evaluations:
+        by_policy: dict[str, list[StoredResult]] = defaultdict(list)
+        for result in measured.results:
+            by_policy[result.policy].append(StoredResult(0, 0, 0, "", measured.evaluation, result))
+        model = measured.evaluation.model
+        kept |= {(model, one.result.setting) for settings in by_policy.values() for one in decisive(settings)}
+    for measured in evaluations:
+        model = measured.evaluation.model
+        yield replace(measured, results=tuple(r for r in measured.results if (model, r.setting) in kept))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
 from eebench.policy import Bools
-from eebench.quality import follows, is_mean, quality_of, retention_of, stderr_of
+from eebench.quality import follows, is_mean, name_of, quality_of, retention_of, stderr_of
 from eebench.results import Columns, MetricValue, Result, Summary
 from eebench.scoring import SEQUENCE_COLUMNS
 from eebench.submission.ground import Ground
@@ -91,7 +91,7 @@ def wrong_metrics(ground: Ground, result: Result) -> Iterator[str]:
     if "all" not in result.summaries:
         return
     quality = result.summaries["all"].quality
-    main = [value for name, value in result.metrics.items() if name.partition(",")[0] == metric]
+    main = [value for name, value in result.metrics.items() if metric in (name, name_of(name))]
     if not any(same(value.value, quality) for value in main):
         yield f"none of its metrics is {metric} of {_shown(quality)}, its quality"
     if not follows(metric):
@@ -107,7 +107,7 @@ def _impossible_metrics(result: Result) -> Iterator[str]:
     """Values that a metric cannot have, whatever its documents' numbers are, which are not in the bundle."""
     for name, metric in result.metrics.items():
         numbers = [number for number in (metric.value, metric.stderr) if number is not None]
-        share = is_mean(name.partition(",")[0]) and metric.value is not None
+        share = is_mean(name) and metric.value is not None
         impossible = (metric.stderr or 0) < 0 or (share and not (min(numbers) >= 0 and max(numbers) <= 1))
         if impossible or not all(map(math.isfinite, numbers)):
             yield f"{name} is {_shown(metric.value)} ± {_shown(metric.stderr)}, which cannot be"

@@ -75,7 +75,12 @@ class ByTrace:
         about = self._replayable.kept.manifest
         if said.cost != scorer.cost.to_json():
             yield "its cost model is another than that of the trace"
-        if said.metric != about.metric or not same(said.chance, about.chance):
+        if said.metric != about.metric:
+            yield (
+                f"its quality is measured in {said.metric}, and the task's own main metric is {about.metric}: run it "
+                f"without --metric"
+            )
+        elif not same(said.chance, about.chance):
             yield f"guessing reaches {about.metric} {about.chance:.6g} there, not {said.metric} {said.chance:.6g}"
         if not self.own:
             return

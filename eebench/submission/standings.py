@@ -14,16 +14,22 @@ from eebench.submission.bundles import Bundle, Measured
 
 @dataclass(frozen=True)
 class Standings:
-    """Results to be ranked, and in sentences what was left out to keep them comparable."""
+    """Results to be ranked, and in sentences what was left out to keep them comparable.
+
+    Attributes:
+        bundles: the run of a result, as it is numbered here -> the bundle it came in.
+    """
 
     results: list[StoredResult]
     notes: list[str]
+    bundles: Mapping[int, str]
 
 
 @dataclass(frozen=True)
 class _Place:
     """An evaluation of a bundle, which answers to the names of what it must share with others."""
 
+    number: int
     bundle: Bundle
     measured: Measured
 
@@ -42,8 +48,8 @@ def standings(
         EEBenchError: there is nothing of these models, tasks and KV mode.
     """
     places = [
-        _Place(bundle, measured)
-        for bundle in bundles
+        _Place(run, bundle, measured)
+        for run, bundle in enumerate(bundles)
         for measured in bundle.evaluations
         if _wanted(measured.evaluation, models, tasks, kv_mode)
     ]
@@ -51,15 +57,16 @@ def standings(
         raise EEBenchError("the leaderboard has no results of these models, tasks and KV mode.")
     same, others = with_newest(places, lambda one: (one.model, one.task), EVALUATION_KEY)
     newest: dict[tuple[str, ...], StoredResult] = {}
-    names = _names(same)
+    names = names_apart((place.bundle.name, result) for place in same for result in place.measured.results)
     for number, place in enumerate(same):
         evaluation = place.measured.evaluation
         for result in place.measured.results:
-            named = replace(result, policy=names[result.policy, _origin(result)])
+            named = replace(result, policy=names[result.policy, origin(result)])
             key = (evaluation.model, evaluation.task, named.policy, named.setting)
-            newest[key] = StoredResult(0, number, 0, place.bundle.finished, evaluation, named)
+            newest[key] = StoredResult(place.number, number, 0, place.bundle.finished, evaluation, named)
     results = [replace(stored, result_id=number) for number, stored in enumerate(newest.values())]
-    return Standings(results, sentences(left_out(others, lambda one: len(one.measured.results), "result")))
+    notes = sentences(left_out(others, lambda one: len(one.measured.results), "result"))
+    return Standings(results, notes, {place.number: place.bundle.name for place in places})
 
 
 def _wanted(evaluation: Evaluation, models: Collection[str], tasks: Collection[str], kv_mode: KvMode) -> bool:
@@ -67,19 +74,22 @@ def _wanted(evaluation: Evaluation, models: Collection[str], tasks: Collection[s
     return named and evaluation.kv_mode == kv_mode
 
 
-def _origin(result: Result) -> str:
+def origin(result: Result) -> str:
     """What tells policies of one name apart; built-in ones are the same in all versions."""
     return "" if result.builtin else result.policy_hash
 
 
-def _names(places: Iterable[_Place]) -> Mapping[tuple[str, str], str]:
-    """(policy, origin) -> what it is called: its name, with the first bundle it came in where others have that name."""
+def names_apart(results: Iterable[tuple[str, Result]]) -> Mapping[tuple[str, str], str]:
+    """(policy, origin) -> what it is called: its name, with the first bundle it came in where others have that name.
+
+    Args:
+        results: the name of a bundle, and a result in it; the oldest bundle first.
+    """
     first: dict[str, dict[str, str]] = defaultdict(dict)
-    for place in places:
-        for result in place.measured.results:
-            first[result.policy].setdefault(_origin(result), place.bundle.name)
+    for bundle, result in results:
+        first[result.policy].setdefault(origin(result), bundle)
     return {
-        (policy, origin): policy if len(origins) == 1 else f"{policy} ({bundle})"
+        (policy, of): policy if len(origins) == 1 else f"{policy} ({bundle})"
         for policy, origins in first.items()
-        for origin, bundle in origins.items()
+        for of, bundle in origins.items()
     }

@@ -1,6 +1,7 @@
 """A leaderboard's folder: the bundles that were accepted, and published traces to check them by.
 
     <leaderboard>/bundles/<date>-<model>-<digest>/bundle.json  a bundle, as it was added
+                 /checks/<bundle>.json                         what was found of it then (`checks`)
                  /traces/<model>-<task>-<hash>/trace.json      published traces, where there are any
 
 Nothing in it is edited: what was accepted is named by its hashes.

@@ -1,0 +1,42 @@
+"""A leaderboard's bundles as a database, which every report, comparison, plot and site can be made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from eebench.store import Store
+from eebench.submission.bundles import Bundle
+from eebench.submission.standings import names_apart, origin
+
+
+def load(bundles: Iterable[Bundle], store: Store) -> Mapping[int, str]:
+    """Put bundles into a database, as the runs they came from; nothing in it is overwritten.
+
+    Policies of one name and another source are told apart by their bundles.
+
+    Args:
+        bundles: the oldest first, as the newest of what can be compared is ranked.
+
+    Returns:
+        The runs' ids, and the bundles they came in.
+
+    Raises:
+        EEBenchError: the database cannot be written to.
+    """
+    every = list(bundles)
+    names = names_apart(
+        (bundle.name, result) for bundle in every for one in bundle.evaluations for result in one.results
+    )
+    loaded = {}
+    for bundle in every:
+        run = store.begin_run(bundle.provenance, bundle.started)
+        for measured in bundle.evaluations:
+            evaluation = store.add_evaluation(run, measured.evaluation)
+            for result in measured.results:
+                rows = {name: values for name, values in result.documents.items() if name != "id"}
+                named = replace(result, policy=names[result.policy, origin(result)], documents=rows)
+                store.add_result(evaluation, named)
+        store.finish_run(run, "finished", bundle.finished)
+        loaded[run] = bundle.name
+    return loaded
