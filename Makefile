@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup weights lint types unit families benchmarks tasks studies joint clean
+.PHONY: demo test setup weights lint types unit families benchmarks tasks studies joint board site clean
 
 # SmolLM2 as it comes, and trained for early exit by an adapter that comes with EEBench.
 demo: setup weights
@@ -55,8 +55,17 @@ joint: setup weights
 	$(BIN)/python docs/studies/wikitext_pages.py $(DATASETS) build/wikitext-pages.jsonl
 	$(BIN)/python docs/studies/sampled_text.py smollm2-135m build/sampled.jsonl --texts 192
 	$(BIN)/eebench tune smollm2-135m --data build/wikitext-pages.jsonl --data build/sampled.jsonl \
-		-o build/smollm2-135m-joint --rank 18 --steps 360 --learning-rate 8e-4 --layer-weights uniform --layers 8 \
-		--temperature 0.5 --anchor 0.3 --save-every 60 --measure-every 60
+		-o build/smollm2-135m-joint --rank 18 --steps 180 --batch-size 1 --length 2048 --learning-rate 8e-4 \
+		--layer-weights uniform --layers 8 --temperature 0.5 --anchor 0.3 --measure-every 45
+
+# The first board, measured anew into build/leaderboard: about an hour on two cores. DATASETS as above.
+board: setup weights
+	$(BIN)/eebench models pull gemma3-270m
+	EEBENCH=$(BIN)/eebench leaderboard/measure.sh $(DATASETS) build/leaderboard
+
+# The site of the leaderboard that comes with EEBench.
+site: setup
+	$(BIN)/eebench site build build/site --leaderboard leaderboard
 
 tasks: setup
 	$(BIN)/python -m eebench.tasks.generate

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eebench.formats import Column, Record, Sheet, decimal, percent, quality, signed
 from eebench.policy import Kind
-from eebench.results import KV_MODES, StoredResult
+from eebench.results import KV_MODES, KvMode, StoredResult
+
+MEANINGS: Mapping[KvMode, str] = {
+    "full": "exact K/V: a token that stopped waits with its state, and is taken on when a later token goes deeper.",
+    "propagate": "the exit state goes through each skipped block's own K/V projections (CALM, arXiv 2207.07061).",
+    "copy": "the exit layer's K/V, copied upward (arXiv 2412.01455).",
+    "truncate": "nothing: the model is cut at one layer, for the prompt too.",
+    "verify": "early exits draft, and the whole model checks and corrects: the answer is its own (arXiv 2404.16710).",
+}
+"""What later tokens see at layers that an earlier token skipped."""
 
 COMPARED = ("quality", "fidelity", "answer_length")
 
@@ -22,12 +31,16 @@ def kv_mode_records(results: Sequence[StoredResult]) -> list[Record]:
 
     `quality_to_full` and its like are differences to the same setting under `full`; None where there is none.
     """
+    return [_record(stored, modes[0]) for modes in by_setting(results) for stored in modes]
+
+
+def by_setting(results: Sequence[StoredResult]) -> list[list[StoredResult]]:
+    """The results of each setting of a (model, task) that was measured under more than one mode, `full` first."""
     settings: dict[tuple[str, str, str], list[StoredResult]] = defaultdict(list)
     for stored in results:
         settings[stored.evaluation.model, stored.evaluation.task, stored.result.setting].append(stored)
     several = [sorted(modes, key=_mode_order) for modes in settings.values() if len(modes) > 1]
-    several.sort(key=lambda modes: _setting_order(modes[0]))
-    return [_record(stored, modes[0]) for modes in several for stored in modes]
+    return sorted(several, key=lambda modes: _setting_order(modes[0]))
 
 
 def _mode_order(stored: StoredResult) -> int:
@@ -96,18 +109,24 @@ def kv_mode_sheet(records: Sequence[Record]) -> Sheet:
 
 def sentences(records: Sequence[Record]) -> list[str]:
     """What each mode changes on average, and how to read the table."""
-    return [*_averages(records), *_LEGEND]
+    return [*averages(records), TO_FULL, f"{FIGURES} {_ANSWERS}"]
 
 
-_LEGEND = (
+TO_FULL = (
     "to full: the difference to the same setting under KV mode full, where later tokens see what they would see had "
-    "nothing been skipped.",
-    "quality: the task's metric. fidelity: share of tokens that are the full model's most probable ones after the same "
-    "text. answers: the share of them that depart from the full model's, and of their 4-grams that stood before.",
+    "nothing been skipped."
 )
 
+FIGURES = (
+    "quality: the task's metric. fidelity: share of tokens that are the full model's most probable ones after the same "
+    "text."
+)
 
-def _averages(records: Sequence[Record]) -> list[str]:
+_ANSWERS = "answers: the share of them that depart from the full model's, and of their 4-grams that stood before."
+
+
+def averages(records: Sequence[Record]) -> list[str]:
+    """What each mode changes against `full`, mean over settings: a sentence per mode."""
     made = []
     for mode in KV_MODES:
         compared = [r for r in records if r["kv_mode"] == mode and r["fidelity_to_full"] is not None]

@@ -352,6 +352,7 @@ def _summary(rows: Sequence[RankingRow], results: Sequence[StoredResult], by: Ra
             f"Best by {by}: {best.policy}, EE-score {score:.1f}: of the skill that a perfect choice of layer (the "
             f"oracle) has over tossing a coin, it has {score:.1f}%; {verdict}."
         )
+    sentences += _beaten_by_a_cut(rows, by)
     oracle = next((row for row in rows if row.policy == "oracle" and row.layers_saved_99 is not None), None)
     if oracle and oracle.layers_saved_99 is not None:
         sentences.append(f"The oracle could skip {oracle.layers_saved_99:.1%} of layers without changing a prediction.")
@@ -365,6 +366,17 @@ def _summary(rows: Sequence[RankingRow], results: Sequence[StoredResult], by: Ra
             f"before layer {cost['break_even_layer']:.1f} on average."
         )
     return sentences
+
+
+def _beaten_by_a_cut(rows: Sequence[RankingRow], by: RankBy) -> Iterator[str]:
+    """Which policies a model that is cut at one layer does better than."""
+    scores = {row.policy: getattr(row, f"ee_score_{by}") for row in rows}
+    cut = scores.get("static")
+    if cut is None:
+        return
+    beaten = [row.policy for row in rows if row.rank is not None and scores[row.policy] < cut]
+    if beaten:
+        yield f"Cutting the model at one layer (static) has an EE-score of {cut:.1f}, above {', '.join(beaten)}."
 
 
 def _joint_optimisation(results: Sequence[StoredResult], models: Sequence[str]) -> Iterator[str]:

@@ -33,6 +33,10 @@ from eebench.trace_cache import write_whole
 HELD_OUT_POSITIONS = 512
 """Positions of held-out text that the curve is measured at."""
 
+HELD_OUT_TOKENS = 4096
+FEWEST_HELD_OUT = 4
+"""Text that is held out: so many tokens, and of long blocks so many of these."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -82,7 +86,8 @@ def tune(
     loaded = load_model(recipe.model, options)
     if loaded.model.config.is_encoder_decoder:
         raise EEBenchError(f"{recipe.model} is an encoder-decoder model: tuning is for decoder-only ones.")
-    blocks = blocks_of(loaded.tokenizer, read_texts(recipe.data, recipe.field, recipe.split), recipe.length, 16)
+    held_out = max(HELD_OUT_TOKENS // recipe.length, FEWEST_HELD_OUT)
+    blocks = blocks_of(loaded.tokenizer, read_texts(recipe.data, recipe.field, recipe.split), recipe.length, held_out)
     _claim(output, recipe, fresh)
     before = deepcopy(loaded.model) if recipe.anchor and recipe.method == "full" else None
     model = _trainable(loaded, recipe)

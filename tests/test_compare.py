@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,6 +72,23 @@ def test_a_run_against_another_of_the_same_differs_by_nothing(measured: tuple[st
     assert found["pairs"] > 20
     assert found["changed"] == []
     assert all(measure["difference"] == measure["low"] == measure["high"] == 0 for measure in found["measures"])
+
+
+def test_runs_in_other_metrics_have_no_answers_to_compare(measured: tuple[str, str, str], tmp_path: Path) -> None:
+    _db, model, _other = measured
+    db = f"sqlite:///{tmp_path / 'results.db'}"
+    environment = {"EEBENCH_CACHE": str(tmp_path / "cache"), "EEBENCH_DB": db}
+    for metric in ("acc", "acc_norm"):
+        command = ["run", "-m", model, "-p", "static", "-t", "eebench_longwords", "--limit", "12", "--metric", metric]
+        assert CliRunner().invoke(main, command, env=environment).exit_code == 0
+    qualities = {row["setting"]: row["quality"] for row in results(db)}
+    assert qualities != {
+        row["setting"]: row["metrics"]["acc,none"]["value"] for row in results(db)
+    }  # or there would be nothing to tell apart
+    found = compared(db, "run:1", "run:2")
+    assert found["pairs"] == len(qualities)
+    assert figures(found).keys() == {"layers saved", "compute saved", "fidelity"}
+    assert (found["changed"], found["same"]) == ([], 0)
 
 
 def test_policies_have_their_scores_compared_and_their_fronts_given(measured: tuple[str, str, str]) -> None:

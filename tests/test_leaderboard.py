@@ -102,6 +102,18 @@ class TestByTrace:
         assert "(its trace is not at hand)" in said
         assert "  verified" not in said
 
+    def test_quality_in_another_metric_than_the_tasks_own_is_refused(
+        self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EEBENCH_DB", f"sqlite:///{tmp_path / 'other.db'}")
+        options = ("--limit", str(DOCUMENTS), "--num-fewshot", "0", "-p", "static", "--metric", "acc_norm")
+        assert eebench("run", "-m", world.model, "-t", CHOICE, *options).exit_code == 0
+        assert eebench("export", "-o", tmp_path / "bundle").exit_code == 0
+        (reason,) = refused(tmp_path / "bundle")
+        assert "its quality is measured in acc_norm, and the task's own main metric is acc: run it without" in reason
+        monkeypatch.setenv("EEBENCH_CACHE", str(tmp_path / "no-cache"))
+        verified(tmp_path / "bundle")  # its figures follow from its rows in any case
+
     @pytest.mark.parametrize("name", BY_TRACE)
     def test_what_rows_alone_do_not_show_the_trace_does(
         self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -499,6 +511,17 @@ class TestABoard:
         names = {stored.result.policy for stored in found.results if stored.result.policy.startswith("dice")}
         assert names == {f"dice ({bundle.name})" for bundle in (board / "bundles").iterdir()}
         assert [stored.result_id for stored in found.results] == list(range(len(found.results)))
+
+    def test_metrics_of_one_task_are_not_mixed(self, world: World, board: Path) -> None:
+        (bundle,) = map(read_bundle, (board / "bundles").iterdir())
+        first = bundle.evaluations[0]
+        newer = replace(bundle, evaluations=(replace(first, evaluation=replace(first.evaluation, metric="acc_norm")),))
+        found = standings([bundle, newer], tasks=[CHOICE])
+        assert {stored.evaluation.metric for stored in found.results} == {"acc_norm"}
+        assert found.notes == [
+            f"Left out: {len(first.results)} older results of {world.model} on {CHOICE}, measured with another main "
+            f"metric."
+        ]
 
     def test_what_it_has_no_results_of_is_one_sentence(self, board: Path) -> None:
         answer = eebench("leaderboard", "rank", board, "-m", "nobody")

@@ -19,8 +19,11 @@ from eebench.named_metric import named_metric
 from eebench.quality import drawn_quality, follows, is_mean
 from eebench.registry import find_policy
 from eebench.run import evaluation_of
+from eebench.site.commands import command
+from eebench.store import Run
 from eebench.subject import Subject, load_subject
 from eebench.task_traces import trace_task
+from tests.records import evaluation, provenance, stored
 from tests.small_models import save_small_model
 
 OPTIONS = TaskOptions(limit=12)
@@ -208,6 +211,24 @@ def test_tasks_that_lack_it_keep_their_own(tasks: dict[str, LoadedTask]) -> None
         "metric acc_norm is not defined by eebench_lastword, eebench_passages, where quality stays the task's own main "
         "metric."
     )
+
+
+# --- the command that measures it again --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recorded", "given", "again"),
+    [
+        ("acc_norm", "acc_norm", "--metric acc_norm"),
+        ("exact_match", "exact_match,strict", "--metric exact_match,strict"),
+        ("bits_per_byte", "acc_norm", ""),  # a task that lacks it, alone on the line
+    ],
+)
+def test_a_row_is_measured_again_in_its_metric(recorded: str, given: str, again: str) -> None:
+    text = f"eebench run -t a,b --metric {given}"
+    runs = {1: Run(1, "finished", "2026-01-02", None, provenance(command=text), 1)}
+    said = command([stored(of=evaluation(metric=recorded))], runs)
+    assert (again in said) if again else ("--metric" not in said)
 
 
 # --- the command -------------------------------------------------------------------------------------------------

@@ -184,6 +184,55 @@ def test_lens_is_the_share_of_positions_at_which_a_layer_agrees(db: str) -> None
     assert {row["name"] for row in spec["datasets"]["lens"]} == {f"facts, {model}" for model in MODELS}
 
 
+def lens_lines(spec: dict[str, Any]) -> dict[str, list[float]]:
+    lines: dict[str, list[float]] = {}
+    for row in spec["datasets"]["lens"]:
+        lines.setdefault(row["name"], []).append(row["share"])
+    return lines
+
+
+def test_lens_draws_each_model_as_the_mean_over_its_tasks(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    curves = {("tiny", "a"): [0.0, 1.0], ("tiny", "b"): [0.5, 1.0], ("big", "a"): [0.2, 1.0], ("big", "b"): [0.4, 1.0]}
+    monkeypatch.setattr("eebench.plots.figures.agreement", lambda *_: dict(sorted(curves.items())))
+    spec = drawn(db, "lens")
+    assert lens_lines(spec) == {"tiny": [0.25, 1.0], "big": [pytest.approx(0.3), 1.0]}
+    assert spec["title"] == "mean over 2 tasks"
+
+
+def test_lens_of_one_model_says_over_how_many_tasks_it_is_the_mean(db: str) -> None:
+    spec = drawn(db, "lens", models=["tiny"])
+    assert list(lens_lines(spec)) == ["tiny"]
+    assert spec["title"] == "tiny, mean over 3 tasks"
+
+
+def test_lens_of_models_with_other_tasks_says_so(db: str) -> None:
+    spec = drawn(db, "lens")  # only tiny was measured on the task of generation
+    assert set(lens_lines(spec)) == {"tiny, 3 tasks", f"{CLOSING}, 2 tasks"}
+    assert spec["title"] == "means over tasks, which are not the same for all models"
+
+
+def test_lens_draws_a_line_per_task_on_request(db: str) -> None:
+    spec = drawn(db, "lens", models=["tiny"], per_task=True)
+    assert set(lens_lines(spec)) == {*TASKS, "lists"}
+    assert spec["title"] == "tiny"
+    both = drawn(db, "lens", tasks=TASKS, per_task=True)
+    assert set(lens_lines(both)) == {f"{task}, {model}" for task in TASKS for model in MODELS}
+
+
+def test_lens_of_one_model_on_one_task_is_named_by_it(db: str) -> None:
+    spec = drawn(db, "lens", models=["tiny"], tasks=["facts"])
+    assert (list(lens_lines(spec)), spec["title"]) == (["facts"], "tiny")
+
+
+def test_lens_has_no_mean_of_layers_that_are_not_the_same(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "eebench.plots.figures.agreement", lambda *_: {("tiny", "a"): [0.5, 1.0], ("tiny", "b"): [0.2, 0.5, 1.0]}
+    )
+    with pytest.raises(EEBenchError, match=r"^tiny has not as many layers on every task: .* --per-task\.$"):
+        drawn(db, "lens")
+    assert set(lens_lines(drawn(db, "lens", per_task=True))) == {"a", "b"}
+
+
 def test_a_heatmap_is_the_ranking_of_each_task(db: str) -> None:
     cells = drawn(db, "heatmap", models=["tiny"])["datasets"]["cells"]
     scores = {row.policy: row.ee_score_layers for row in rank(results(db, "tiny", "facts")).ranking}
@@ -204,6 +253,14 @@ def test_a_figure_is_a_file_of_its_kind(db: str, tmp_path: Path, figure: str, na
     assert (said.exit_code, said.stdout, said.stderr) == (0, "", f"Written to {out}.\n")
     assert out.read_bytes().startswith(first)
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_the_command_draws_a_line_per_task(db: str, tmp_path: Path) -> None:
+    out = tmp_path / "lens.svg"
+    assert invoke("lens", "-o", str(out), "--db", db, "-m", "tiny").exit_code == 0
+    assert "tiny, mean over 3 tasks" in out.read_text()
+    assert invoke("lens", "-o", str(out), "--db", db, "-m", "tiny", "--per-task").exit_code == 0
+    assert "agreement" in out.read_text()
 
 
 def test_a_name_is_text_in_a_figure(db: str, tmp_path: Path) -> None:

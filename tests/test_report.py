@@ -670,6 +670,54 @@ def test_another_kv_mode_is_shown_on_request(executed: str) -> None:
     assert {record["ee_score_layers"] for record in made["ranking"]} == {None}
 
 
+@pytest.fixture
+def in_two_metrics(db: str) -> str:
+    """The same database after one task was measured in another metric, under two KV modes."""
+    with Store.open(db) as store:
+        run = store.begin_run(provenance())
+        for mode in ("full", "copy"):
+            kept = store.add_evaluation(run, evaluation(metric="acc_norm", kv_mode=mode))
+            for policy, kind in (("state", "policy"), ("oracle", "bound")):
+                store.add_result(kept, result(policy, kind=kind))
+    return db
+
+
+def test_a_metric_is_ranked_apart_on_request(in_two_metrics: str) -> None:
+    made = json.loads(invoke("--db", in_two_metrics, "--metric", "acc_norm", "--format", "json").stdout)
+    assert {(record["task"], record["metric"]) for record in made["results"]} == {("agreement", "acc_norm")}
+    assert {record["policy"] for record in made["ranking"]} == {"state", "oracle"}
+    made = json.loads(invoke("--db", in_two_metrics, "--metric", "acc", "--format", "json").stdout)
+    assert {record["metric"] for record in made["results"]} == {"acc,none"}
+    assert {record["task"] for record in made["results"]} == {"agreement", "facts"}
+
+
+def test_the_newest_metric_of_a_task_is_shown_and_the_others_are_told(in_two_metrics: str) -> None:
+    said = invoke("--db", in_two_metrics)
+    left_out = (
+        "Left out: 4 older results of tiny on agreement, measured with another task version or another main metric."
+    )
+    assert left_out in " ".join(said.stdout.split())
+
+
+@pytest.mark.parametrize("view", ["model", "family", "level", "kv-mode"])
+def test_other_views_take_a_metric(in_two_metrics: str, view: str) -> None:
+    assert invoke("--db", in_two_metrics, "--by", view, "--metric", "acc_norm").exit_code == 0
+    answer = invoke("--db", in_two_metrics, "--by", view, "--metric", "f1")
+    assert answer.exit_code == 2
+    assert answer.stderr.startswith(
+        "Error: no results measured in f1 yet: there are some in acc, acc_norm, and `eebench"
+    )
+
+
+def test_models_are_ranked_by_what_was_measured_in_the_metric_named(in_two_metrics: str) -> None:
+    tasks = {}
+    for metric in ("acc", "acc_norm"):
+        said = invoke("--db", in_two_metrics, "--by", "model", "--metric", metric, "--format", "json").stdout
+        (record,) = json.loads(said)["models"]
+        tasks[metric] = record["n_tasks"]
+    assert tasks == {"acc": 2, "acc_norm": 1}
+
+
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(("view", "name"), [("kv-mode", "kv_modes"), ("time", "timings")])
 def test_other_views_come_in_every_format(executed: str, form: str, view: str, name: str) -> None:
@@ -701,6 +749,7 @@ def test_measured_time_needs_no_results(tmp_path: Path) -> None:
         (["--by", "time"], "nothing has been timed here yet: `eebench time` does."),
         (["--by", "kv-mode"], "nothing has been measured under more than one KV mode on the same documents yet"),
         (["--kv-mode", "copy"], "no results under KV mode copy yet: there are some under full, as in `eebench report"),
+        (["--by", "time", "--metric", "acc"], "--metric says what quality is measured in, and --by time shows none."),
         (["--by", "time", "--results"], "--results goes with the ranking, and --by time shows every setting as it is."),
     ],
 )

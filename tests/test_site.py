@@ -26,15 +26,18 @@ from hypothesis import strategies as st
 from eebench.cli import main
 from eebench.cli.run import run as run_command
 from eebench.file_names import slug
+from eebench.kv_modes import MEANINGS
 from eebench.ranking import rank
-from eebench.results import StoredResult
+from eebench.results import KV_MODES, KvMode, StoredResult, Summary
+from eebench.site.about_kv_modes import kv_modes_context
 from eebench.site.boards import interval, scores
 from eebench.site.commands import command
 from eebench.site.folder import MARKER, write
+from eebench.site.material import gather
 from eebench.site.server import server
 from eebench.site.slugs import policy_page
 from eebench.store import Run, Store
-from tests.records import evaluation, provenance, stored
+from tests.records import evaluation, provenance, result, stored, summary
 from tests.site_records import CLOSING, HOSTILE, LOSSES, MODELS, fill
 
 VOID = {"meta", "link", "img", "input", "br", "hr", "source"}
@@ -112,7 +115,7 @@ def test_there_is_a_page_for_everything_that_was_measured(site: Path) -> None:
     assert {f"model/{slug(model)}.html" for model in MODELS} <= made
     assert {"run/1.html", "run/2.html"} <= made
     assert "run/3.html" not in made  # nothing is shown of it
-    assert len(made) == 5 + len(LOSSES) + len(MODELS) + 3 + 2
+    assert len(made) == 6 + len(LOSSES) + len(MODELS) + 3 + 2
 
 
 def test_links_lead_to_files_and_to_parts_of_pages(site: Path) -> None:
@@ -247,6 +250,122 @@ def test_only_some_models_and_tasks_can_be_shown(db: str, tmp_path: Path) -> Non
         "task/facts.html",
     }
     assert list(Page(tmp_path / "site/index.html").data["index"]["views"]["full"]) == [""]
+
+
+# --- KV modes ----------------------------------------------------------------------------------------------------
+
+
+def decoded(
+    path: Path,
+    modes: dict[KvMode, Summary],
+    model: str = "tiny",
+    policy: str = "entropy",
+    documents: dict[KvMode, str] | None = None,
+) -> str:
+    """A database with a setting on a generation task under these KV modes, a run each."""
+    with Store.open(str(path)) as store:
+        for mode, figures in modes.items():
+            run = store.begin_run(provenance(command=f"eebench run -m tiny -t lists --limit 4 --kv-mode {mode}"))
+            about = evaluation(model=model, task="lists", kv_mode=mode, coin_end={})
+            about = replace(about, documents_hash=(documents or {}).get(mode, about.documents_hash))
+            store.add_result(store.add_evaluation(run, about), result(policy, summaries={"all": figures}))
+            store.finish_run(run, "finished")
+    return str(path)
+
+
+def side_by_side(db: str) -> dict[str, Any]:
+    with Store.open(db) as store:
+        return kv_modes_context(gather(store, (), ()))
+
+
+def test_kv_modes_stand_side_by_side_with_their_differences_to_full(tmp_path: Path) -> None:
+    modes: dict[KvMode, Summary] = {
+        "full": summary(quality=0.5, fidelity=0.9),
+        "propagate": summary(quality=0.55, fidelity=0.9),
+        "copy": summary(quality=0.25, fidelity=0.75),
+    }
+    said = side_by_side(decoded(tmp_path / "results.db", modes))
+    assert [(header.label, header.group) for header in said["table"].headers[3:-1]] == [
+        ("full", "quality"),
+        ("propagate", "quality"),
+        ("copy", "quality"),
+        ("propagate", "quality to full"),
+        ("copy", "quality to full"),
+        ("full", "fidelity"),
+        ("propagate", "fidelity"),
+        ("copy", "fidelity"),
+        ("propagate", "fidelity to full"),
+        ("copy", "fidelity to full"),
+    ]
+    (row,) = said["table"].rows
+    assert [cell.text for cell in row.cells[:-1]] == [
+        *("entropy:threshold=0.5", "tiny", "lists"),
+        *("0.500", "0.550", "0.250", "+0.050", "-0.250"),
+        *("90.0%", "90.0%", "75.0%", "0.0%", "-15.0%"),
+    ]
+    assert [cell.sort for cell in row.cells[3:8]] == [0.5, 0.55, 0.25, pytest.approx(0.05), -0.25]
+    assert [line.count("--limit 4") for line in row.cells[-1].command.splitlines()] == [1, 1, 1]
+    assert [mode for mode, _ in said["meanings"]] == list(modes)
+    assert "copy against full, mean over 1 setting: quality -0.250, fidelity -15.0%." in said["notes"]
+
+
+def test_every_kv_mode_has_a_meaning() -> None:
+    assert list(MEANINGS) == list(KV_MODES)
+
+
+def test_without_full_modes_have_no_differences(tmp_path: Path) -> None:
+    said = side_by_side(decoded(tmp_path / "results.db", {"propagate": summary(), "copy": summary()}))
+    assert [header.group for header in said["table"].headers[3:-1]] == ["quality"] * 2 + ["fidelity"] * 2
+
+
+def test_the_page_of_kv_modes_is_linked_from_all(site: Path) -> None:
+    for path, page in pages(site).items():
+        assert "../" * path.count("/") + "kv-modes.html" in page.values("href"), path
+    page = Page(site / "kv-modes.html")
+    assert all("--kv-mode copy" in command for command in page.values("data-command"))
+    assert [link["href"] for link in page.named("a") if "aria-current" in link] == ["kv-modes.html"]
+    assert "the exit layer's K/V, copied upward" in "".join(page.text)
+
+
+@pytest.mark.parametrize(
+    ("modes", "documents"),
+    [
+        ({"full": summary()}, {}),
+        ({"copy": summary()}, {}),
+        ({"full": summary(), "copy": summary()}, {"copy": "other"}),
+    ],
+)
+def test_there_is_no_page_of_kv_modes_where_nothing_can_be_compared(
+    tmp_path: Path, modes: dict[KvMode, Summary], documents: dict[KvMode, str]
+) -> None:
+    db = decoded(tmp_path / "results.db", modes, documents=documents)
+    assert invoke("build", str(tmp_path / "site"), "--db", db).exit_code == 0
+    for path, page in pages(tmp_path / "site").items():
+        assert not [link for link in page.values("href") if "kv-modes" in link], path
+    assert not (tmp_path / "site/kv-modes.html").exists()
+
+
+def test_names_are_text_on_the_page_of_kv_modes(tmp_path: Path) -> None:
+    db = decoded(tmp_path / "results.db", {"full": summary(), "copy": summary()}, CLOSING, HOSTILE)
+    assert invoke("build", str(tmp_path / "site"), "--db", db).exit_code == 0
+    page = Page(tmp_path / "site/kv-modes.html")
+    assert not page.named("img")
+    assert HOSTILE in "".join(page.text)
+    assert CLOSING in "".join(page.text)
+    assert "<script>alert" not in (tmp_path / "site/kv-modes.html").read_text()
+
+
+def test_what_is_compared_on_older_documents_leads_nowhere_that_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "results.db"
+    decoded(path, {"full": summary(), "copy": summary()}, policy="patience")
+    newer: dict[KvMode, str] = {"full": "newer full", "copy": "newer copy"}
+    db = decoded(path, {"full": summary(), "copy": summary()}, documents=newer)
+    assert invoke("build", str(tmp_path / "site"), "--db", db).exit_code == 0
+    page = Page(tmp_path / "site/kv-modes.html")
+    assert all((tmp_path / "site" / link).is_file() for link in page.values("href") if not link.startswith("#"))
+    assert "patience:threshold=0.5" in "".join(page.text)
+    assert not [link for link in page.values("href") if link.startswith("policy/")]
+    assert "of which 1 are shown here" in " ".join("".join(Page(tmp_path / "site/run/1.html").text).split())
 
 
 # --- commands ----------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ PAGES = (
     "policies.html",
     "models.html",
     "tasks.html",
+    "kv-modes.html",
     "runs.html",
     policy_page("entropy"),
     policy_page(HOSTILE),
@@ -160,6 +161,14 @@ def test_a_column_sorts_by_its_heading(visit: Visit) -> None:
     visit.sort_by("policy")
     names = [name.lower() for name in visit.policies()]
     assert names == sorted(names)
+
+
+def test_kv_modes_sort_by_what_they_keep(visit: Visit) -> None:
+    page = visit.open("kv-modes.html")
+    page.get_by_role("button", name=re.compile(r"^copy fidelity\W*$")).click()
+    shown = page.locator("#kv-modes tbody th").all_inner_texts()
+    assert shown[0].startswith("full")
+    assert [name.partition("=")[2] for name in shown[1:]] == ["0.1", "0.25", "0.5"]
 
 
 def test_it_sorts_by_the_keyboard(visit: Visit) -> None:

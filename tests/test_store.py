@@ -85,6 +85,7 @@ class StoreContract:
             ({"num_fewshot": 5}, "another number of shots"),
             ({"chat_template": True}, "the chat template set otherwise"),
             ({"documents_hash": "beef"}, "other documents"),
+            ({"metric": "acc_norm"}, "another main metric"),
         ],
     )
     def test_results_that_cannot_be_compared_with_the_newest_are_left_out_and_counted(
@@ -189,6 +190,63 @@ class StoreContract:
         assert raised.value.message == (
             "no results under KV mode full yet: there are some under copy, as in `eebench report --kv-mode copy`"
         )
+
+    def test_each_metric_has_a_newest_evaluation_of_its_own(self, store: Store, run: int) -> None:
+        old = evaluation(metric="acc_norm", documents_hash="beef")
+        store.add_result(store.add_evaluation(run, old), result())
+        kept = {
+            metric: store.add_result(store.add_evaluation(run, evaluation(metric=metric)), result())
+            for metric in ("acc_norm", "acc")
+        }
+        assert [stored.result_id for stored in store.newest().results] == [kept["acc"]]
+        newest = store.newest(metric="acc_norm")
+        assert [stored.result_id for stored in newest.results] == [kept["acc_norm"]]
+        assert [str(left_out) for left_out in newest.left_out] == [
+            "Left out: 1 older result of tiny on agreement, measured with other documents."
+        ]
+
+    def test_a_task_that_was_not_measured_in_the_metric_named_is_not_among_them(self, store: Store, run: int) -> None:
+        kept = store.add_result(store.add_evaluation(run, evaluation(metric="acc_norm")), result())
+        store.add_result(store.add_evaluation(run, evaluation(task="passages", metric="bits_per_byte")), result())
+        newest = store.newest(metric="acc_norm")
+        assert ([stored.result_id for stored in newest.results], newest.left_out) == ([kept], [])
+
+    @pytest.mark.parametrize(
+        ("named", "found"),
+        [
+            ("exact_match", ["exact_match"]),
+            ("exact_match,strict", ["exact_match"]),
+            ("exact_match,flexible", ["exact_match,flexible"]),
+        ],
+    )
+    def test_the_first_filter_of_a_metric_is_found_with_its_name_and_without(
+        self, store: Store, run: int, named: str, found: list[str]
+    ) -> None:
+        metrics = {f"exact_match,{name}": MetricValue(0.5, 0.25) for name in ("strict", "flexible")}
+        for metric in ("exact_match", "exact_match,flexible"):
+            store.add_result(store.add_evaluation(run, evaluation(metric=metric)), result(metrics=metrics))
+        assert [stored.evaluation.metric for stored in store.newest(metric=named).results] == found
+
+    def test_a_metric_that_nothing_was_measured_in_is_told_with_those_there_are(self, store: Store, run: int) -> None:
+        for task, metric in (("agreement", "acc,none"), ("passages", "bits_per_byte")):
+            store.add_result(store.add_evaluation(run, evaluation(task=task, metric=metric)), result())
+        with pytest.raises(EEBenchError) as raised:
+            store.newest(metric="acc_norm")
+        assert raised.value.message == (
+            "no results measured in acc_norm yet: there are some in acc, bits_per_byte, and `eebench run --metric` "
+            "measures in another metric of a task"
+        )
+        assert len(store.newest(metric="acc").results) == 1
+
+    def test_kv_modes_stand_side_by_side_in_one_metric(self, store: Store, run: int) -> None:
+        kept: dict[str, list[int]] = {}
+        for metric, modes in (("acc_norm", ("full", "copy")), ("acc", ("full", "copy")), ("f1", ("full",))):
+            evaluations = [evaluation(kv_mode=mode, metric=metric) for mode in modes]
+            kept[metric] = [store.add_result(store.add_evaluation(run, made), result()) for made in evaluations]
+        assert [stored.result_id for stored in store.newest_by_mode()] == kept["acc"]
+        assert [stored.result_id for stored in store.newest_by_mode(metric="acc_norm")] == kept["acc_norm"]
+        with pytest.raises(EEBenchError, match="under more than one KV mode"):
+            store.newest_by_mode(metric="f1")
 
     def test_kv_modes_stand_side_by_side_on_the_newest_documents_that_several_share(
         self, store: Store, run: int

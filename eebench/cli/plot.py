@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="pareto, heatmap: what is kept.",
 )
+@click.option("--per-task", is_flag=True, help="lens: a line for each task, in place of a model's mean over them.")
 def plot(
     figure: str,
     output: Path,
@@ -55,13 +56,14 @@ def plot(
     kv_mode: KvMode,
     x: X,
     y: Y,
+    per_task: bool,
 ) -> None:
     """Draw a FIGURE of what has been measured.
 
     \b
       pareto     settings by what they save and what they keep, one model
       histogram  the layers that settings stop at, one model
-      lens       how often each layer says what the full model says
+      lens       how often each layer says what the full model says, means over tasks
       heatmap    EE-scores, policies by tasks
 
     \b
@@ -77,6 +79,6 @@ def plot(
 
     check_output(output)
     with Store.open(db, create=False) as store:
-        chart = FIGURES[figure](store, Chosen(models, tasks, policies, kv_mode, x, y))
+        chart = FIGURES[figure](store, Chosen(models, tasks, policies, kv_mode, x, y, per_task))
     write(chart, output)
     click.echo(f"Written to {output}.", err=True)

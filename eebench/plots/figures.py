@@ -26,6 +26,10 @@ FIDELITY = 0.9
 """Of a policy the setting is shown that saves most layers at this fidelity, unless one is named."""
 
 
+Pair = tuple[str, str]
+"""(model, task)"""
+
+
 @dataclass(frozen=True)
 class Chosen:
     """What a figure is of."""
@@ -36,6 +40,7 @@ class Chosen:
     kv_mode: KvMode = "full"
     x: X = "layers"
     y: Y = "fidelity"
+    per_task: bool = False
 
     @property
     def by(self) -> RankBy:
@@ -72,12 +77,38 @@ def draw_histogram(store: Store, chosen: Chosen) -> Chart:
 
 
 def draw_lens(store: Store, chosen: Chosen) -> Chart:
-    """How often each layer's top-1 is the full model's, a line per (model, task)."""
+    """How often each layer's top-1 is the full model's: per model the mean over its tasks, or a line per task."""
     results = store.newest(chosen.models, chosen.tasks, chosen.kv_mode).results
     curves = agreement(store, results)
-    models = {model for model, _task in curves}
-    named = {task if len(models) == 1 else f"{task}, {model}": shares for (model, task), shares in curves.items()}
-    return lens(named, columns=2).properties(title=", ".join(sorted(models)) if len(models) == 1 else "")
+    tasks: dict[str, list[str]] = {}
+    for model, task in curves:
+        tasks.setdefault(model, []).append(task)
+    if not chosen.per_task and len(curves) > len(tasks):
+        return _mean_lens(curves, tasks)
+    named = {task if len(tasks) == 1 else f"{task}, {model}": shares for (model, task), shares in curves.items()}
+    return lens(named, columns=2).properties(title=next(iter(tasks)) if len(tasks) == 1 else "")
+
+
+def _mean_lens(curves: Mapping[Pair, Sequence[float]], tasks: Mapping[str, Sequence[str]]) -> Chart:
+    """A line per model; each task counts the same, as in the ranking."""
+    means = {model: _mean([curves[model, task] for task in some], model) for model, some in tasks.items()}
+    if len(means) == 1:
+        (model,) = means
+        return lens(means).properties(title=f"{model}, mean over {len(tasks[model])} tasks")
+    if len({tuple(some) for some in tasks.values()}) == 1:
+        return lens(means, columns=2).properties(title=f"mean over {len(next(iter(tasks.values())))} tasks")
+    counted = {f"{model}, {_tasks(len(tasks[model]))}": shares for model, shares in means.items()}
+    return lens(counted, columns=2).properties(title="means over tasks, which are not the same for all models")
+
+
+def _mean(curves: Sequence[Sequence[float]], model: str) -> list[float]:
+    if len({len(shares) for shares in curves}) > 1:
+        raise EEBenchError(f"{model} has not as many layers on every task: draw them apart with --per-task.")
+    return [float(share) for share in np.mean(curves, axis=0)]
+
+
+def _tasks(count: int) -> str:
+    return "1 task" if count == 1 else f"{count} tasks"
 
 
 def draw_heatmap(store: Store, chosen: Chosen) -> Chart:
@@ -100,7 +131,7 @@ def draw_heatmap(store: Store, chosen: Chosen) -> Chart:
 FIGURES = {"pareto": draw_pareto, "histogram": draw_histogram, "lens": draw_lens, "heatmap": draw_heatmap}
 
 
-def agreement(store: Store, results: Sequence[StoredResult]) -> dict[tuple[str, str], list[float]]:
+def agreement(store: Store, results: Sequence[StoredResult]) -> dict[Pair, list[float]]:
     """(model, task) -> share of positions at which each layer's top-1 is the full model's. [layers]"""
     newest = {key: max(of_pair, key=lambda stored: stored.evaluation_id) for key, of_pair in _pairs(results).items()}
     curves = {}
@@ -115,7 +146,7 @@ def agreement(store: Store, results: Sequence[StoredResult]) -> dict[tuple[str, 
 # --- what is chosen ----------------------------------------------------------------------------------------------
 
 
-def _pairs(results: Sequence[StoredResult]) -> Mapping[tuple[str, str], list[StoredResult]]:
+def _pairs(results: Sequence[StoredResult]) -> Mapping[Pair, list[StoredResult]]:
     return dict(sorted(by_evaluation(results).items()))
 
 

@@ -15,7 +15,7 @@ from eebench.store import Run
 
 def run_context(run: Run, material: Material) -> dict[str, Any]:
     """What the page of a run says."""
-    results = [stored for stored in material.results if stored.run_id == run.id]
+    results = material.of_run(run.id)
     timings = [stored for stored in material.timings if stored.run_id == run.id]
     return {
         "run": run,

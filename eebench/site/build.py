@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
@@ -11,7 +11,7 @@ from pathlib import Path
 from eebench import strict_json
 from eebench.site import folder
 from eebench.site.material import Material, gather
-from eebench.site.pages import Page, pages
+from eebench.site.pages import Page, navigation, pages
 from eebench.store import Store
 from eebench.submission.checks import Checks
 from eebench.templates import environment
@@ -48,7 +48,7 @@ def build(
 
 def site_files(material: Material) -> Iterator[tuple[str, bytes]]:
     """Every file of a site, as (path from its root, content)."""
-    draw = Renderer()
+    draw = Renderer(navigation(material))
     for page in pages(material):
         yield page.path, draw(page).encode()
     source = files("eebench.site") / "assets"
@@ -68,8 +68,9 @@ def _plotting_script() -> str:
 class Renderer:
     """Makes a page's HTML; whatever is put into a template is escaped."""
 
-    def __init__(self) -> None:
+    def __init__(self, navigation: Sequence[tuple[str, str, str]]) -> None:
         self._environment = environment("eebench.site")
+        self._environment.globals["navigation"] = navigation
         self._environment.policies["json.dumps_function"] = partial(strict_json.dumps, separators=(",", ":"))
         self._environment.policies["json.dumps_kwargs"] = {}
 

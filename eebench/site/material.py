@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from eebench.comparable import sentences
 from eebench.errors import EEBenchError
-from eebench.plots.figures import agreement
+from eebench.kv_modes import by_setting
+from eebench.plots.figures import Pair, agreement
 from eebench.results import KV_MODES, Columns, Evaluation, KvMode, StoredResult, StoredTiming
 from eebench.store import Newest, Run, Store
 from eebench.submission.checks import Checks
-
-Pair = tuple[str, str]
-"""(model, task)"""
 
 
 class KeptDocuments:
@@ -44,6 +42,8 @@ class Material:
         runs: the runs these came from, by id.
         agreement: per KV mode and (model, task), the share of positions at which each layer agrees with the full model.
         documents: the per-document rows, for intervals.
+        by_mode: results of settings that were measured under more than one KV mode on the same documents; some may be
+            older than the newest.
         checks: what was found of the bundles that results came in, where they are a leaderboard's.
     """
 
@@ -52,6 +52,7 @@ class Material:
     runs: Mapping[int, Run]
     agreement: Mapping[KvMode, Mapping[Pair, Sequence[float]]]
     documents: KeptDocuments
+    by_mode: Sequence[StoredResult]
     checks: Checks | None = None
 
     @property
@@ -63,6 +64,11 @@ class Material:
     def results(self) -> list[StoredResult]:
         """All results, of all KV modes."""
         return [stored for newest in self.newest.values() for stored in newest.results]
+
+    def of_run(self, run_id: int) -> list[StoredResult]:
+        """The results of a run that any page shows."""
+        shown = {stored.result_id: stored for stored in (*self.results, *self.by_mode) if stored.run_id == run_id}
+        return list(shown.values())
 
     @property
     def models(self) -> list[str]:
@@ -106,13 +112,16 @@ def gather(store: Store, models: Collection[str], tasks: Collection[str], checks
         if (not tasks or stored.timing.task in tasks)
         and any(stored.timing.model in _models(n) for n in newest.values())
     ]
-    shown = {stored.run_id for one in newest.values() for stored in one.results} | {timed.run_id for timed in timings}
+    by_mode = _by_mode(store, models, tasks) if len(newest) > 1 else []
+    results = [*by_mode, *(stored for one in newest.values() for stored in one.results)]
+    shown = {stored.run_id for stored in results} | {timed.run_id for timed in timings}
     return Material(
         newest={mode: newest[mode] for mode in KV_MODES if mode in newest},
         timings=timings,
         runs={run.id: run for run in sorted(store.runs(), key=lambda run: run.id) if run.id in shown},
         agreement={mode: agreement(store, one.results) for mode, one in newest.items()},
         documents=KeptDocuments(store),
+        by_mode=by_mode,
         checks=checks,
     )
 
@@ -131,6 +140,15 @@ def _newest(store: Store, models: Collection[str], tasks: Collection[str]) -> It
         return
     if refused:
         raise refused
+
+
+def _by_mode(store: Store, models: Collection[str], tasks: Collection[str]) -> list[StoredResult]:
+    """Results that can be held against another KV mode; none where the modes share no documents or no setting."""
+    try:
+        found = store.newest_by_mode(models, tasks)
+    except EEBenchError:
+        return []
+    return [stored for of_setting in by_setting(found) for stored in of_setting]
 
 
 def _models(newest: Newest) -> set[str]:

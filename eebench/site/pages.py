@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eebench.formats import decimal
+from eebench.site.about_kv_modes import kv_modes_context
 from eebench.site.about_model import model_context
 from eebench.site.about_policy import policy_context
 from eebench.site.about_run import run_context
@@ -48,6 +49,8 @@ def pages(material: Material) -> Iterator[Page]:
     yield _list("policies", "Policies", _policies(material, boards))
     yield _list("models", "Models", _models(material, boards))
     yield _list("tasks", "Tasks", _tasks(material))
+    if material.by_mode:
+        yield Page("kv-modes.html", "kv_modes.html", "KV modes side by side", "kv-modes", kv_modes_context(material))
     yield _list("runs", "Runs", _runs(material))
     for name in policies:
         yield Page(policy_page(name), "policy.html", name, "policies", policy_context(name, material, boards))
@@ -57,6 +60,18 @@ def pages(material: Material) -> Iterator[Page]:
         yield Page(task_page(name), "task.html", name, "tasks", task_context(name, material, boards, specs))
     for run in material.runs.values():
         yield Page(run_page(run.id), "run.html", f"Run {run.id}", "runs", run_context(run, material))
+
+
+def navigation(material: Material) -> list[tuple[str, str, str]]:
+    """The parts of a site, as (part, path from its root, text)."""
+    return [
+        ("ranking", "index.html", "Ranking"),
+        ("policies", "policies.html", "Policies"),
+        ("models", "models.html", "Models"),
+        ("tasks", "tasks.html", "Tasks"),
+        *([("kv-modes", "kv-modes.html", "KV modes")] if material.by_mode else []),
+        ("runs", "runs.html", "Runs"),
+    ]
 
 
 def _list(part: str, title: str, table: Table) -> Page:
