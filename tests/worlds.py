@@ -51,7 +51,8 @@ class World:
     policy: Path
 
     def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Have commands find the traces and the results."""
+        """Have commands find the traces and the results, away from EEBench's own leaderboard."""
+        monkeypatch.chdir(self.cache.parent)
         monkeypatch.setenv("EEBENCH_CACHE", str(self.cache))
         monkeypatch.setenv("EEBENCH_DB", self.db)
 
