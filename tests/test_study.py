@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -315,6 +316,13 @@ class TestCommand:
         assert (verdict["low"] <= verdict["difference"]).all()
         layers = pd.read_csv(next(iter(out.glob("data/layers-*.csv"))))
         assert layers["oracle"].sum() == pytest.approx(1, abs=1e-4)
+
+    def test_nothing_is_drawn_that_is_not_written(self, models: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+        for lacking in ("altair", "vl_convert", "jinja2"):
+            monkeypatch.setitem(sys.modules, lacking, None)  # importing it is an ImportError
+        answer = eebench("study", models[0], "-t", "eebench_facts", "--limit", "6", "--kv-tasks", "none")
+        assert answer.exit_code == 0, answer.output
+        assert "Calibration" in answer.stdout
 
     def test_a_part_that_cannot_be_had_is_said(self, tmp_path: Path) -> None:
         parallel = str(save_small_model(tmp_path / "parallel", "gpt_neox"))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
@@ -13,6 +12,9 @@ from eebench.plots.style import COLOURS
 from eebench.study.capability import Capability
 from eebench.study.locating import Located, Reliability
 from eebench.study.material import Material
+
+if TYPE_CHECKING:
+    import altair as alt
 
 WIDTH, HEIGHT = 420, 260
 
@@ -40,6 +42,8 @@ def agreement(models: Named) -> Chart:
 
 def distributions(models: Named) -> Chart:
     """Per layer, entropy, divergence to the final distribution, and surprise at the right token, in nats."""
+    import altair as alt
+
     names = {
         "entropy": "entropy",
         "final_divergence": "divergence to the final distribution",
@@ -56,6 +60,8 @@ def distributions(models: Named) -> Chart:
 
 def confusion(located: Located, material: Material, policy: str) -> Chart:
     """Where a setting stops against where an oracle does."""
+    import altair as alt
+
     counts = located.confusion(material.num_layers)
     oracle, exits = np.nonzero(counts)
     frame = pd.DataFrame({"oracle": oracle + 1, "exit": exits + 1, "share": counts[oracle, exits] / counts.sum()})
@@ -68,7 +74,10 @@ def confusion(located: Located, material: Material, policy: str) -> Chart:
             x=alt.X("oracle:O", title="layer an oracle stops at", scale=alt.Scale(domain=layers), axis=ticks),
             y=alt.Y("exit:O", title=f"layer {policy} stops at", scale=alt.Scale(domain=layers[::-1]), axis=ticks),
             color=alt.Color(
-                "share:Q", title="positions", scale=alt.Scale(type="log", scheme="viridis"), legend=PERCENT
+                "share:Q",
+                title="positions",
+                scale=alt.Scale(type="log", scheme="viridis"),
+                legend=alt.Legend(format=".1%"),
             ),
         )
         .properties(width=300, height=300, title=located.setting)
@@ -81,11 +90,10 @@ def confusion(located: Located, material: Material, policy: str) -> Chart:
     return cells + diagonal
 
 
-PERCENT = alt.Legend(format=".1%")
-
-
 def reliability(found: Reliability, num_layers: int) -> Chart:
     """How often a layer is right, against how confident it is; and how far apart the two are, layer by layer."""
+    import altair as alt
+
     shown = sorted({max(1, round(num_layers * share)) for share in (0.25, 0.5, 0.75, 0.9)})
     curve = found.curve[found.curve["layer"].isin(shown)].assign(
         name=lambda frame: "layer " + frame["layer"].astype(str)
@@ -125,6 +133,8 @@ def reliability(found: Reliability, num_layers: int) -> Chart:
 
 def classes(table: pd.DataFrame, model: str) -> Chart:
     """Where an oracle stops, by what the predicted token is; bars end at the mean layer, rules are intervals."""
+    import altair as alt
+
     base = alt.Chart(table)
     y = alt.Y("class:N", title=None, sort=None)
     bars = base.mark_point(filled=True, size=60, color=COLOURS[0]).encode(
@@ -151,6 +161,8 @@ def half_layers(whole: Capability, half: Capability) -> Chart:
 
 def survival(table: pd.DataFrame) -> Chart:
     """How many answers are still the full model's, as they grow."""
+    import altair as alt
+
     modes = ["full", "propagate", "copy"]
     lines = (
         alt.Chart(table)
@@ -170,6 +182,8 @@ def survival(table: pd.DataFrame) -> Chart:
 
 def training(curve: pd.DataFrame) -> Chart:
     """A training: the losses on the way, and held-out text."""
+    import altair as alt
+
     lines = (
         alt.Chart(curve)
         .mark_line(point=alt.OverlayMarkDef(size=18))
@@ -194,6 +208,8 @@ def _lines(
     width: int = WIDTH,
     height: int = HEIGHT,
 ) -> Chart:
+    import altair as alt
+
     names = list(dict.fromkeys(frame[color.partition(":")[0]]))
     axis = alt.Axis(format=".0%") if percent else alt.Axis()
     encoded = {
@@ -213,8 +229,12 @@ def _lines(
 
 
 def _colours(names: Sequence[str]) -> alt.Scale:
+    import altair as alt
+
     return alt.Scale(domain=list(names), range=list(COLOURS[: len(names)]))
 
 
 def _layer_axis(num_layers: int) -> alt.Axis:
+    import altair as alt
+
     return alt.Axis(values=[layer for layer in range(1, num_layers + 1) if layer == 1 or layer % 5 == 0], labelAngle=0)

@@ -24,7 +24,7 @@ def write(report: Report, folder: Path) -> list[Path]:
     Raises:
         EEBenchError: the folder cannot be written.
     """
-    drawn = {figure.name: svg(figure.chart) for section in report.sections for figure in section.figures}
+    drawn = {figure.name: svg(figure.chart()) for section in report.sections for figure in section.figures}
     files: dict[str, str] = {f"{name}.svg": content for name, content in drawn.items()}
     files |= {
         f"data/{table.name}.csv": table.frame.to_csv(index=False, lineterminator="\n", float_format="%.6g")

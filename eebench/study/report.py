@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -55,16 +55,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart of Altair's.
+    """A chart of Altair's, which is asked for only where it is drawn.
 
     Attributes:
         name: its file name.
+        chart: makes it.
         caption: what is to be seen, for everyone.
         alt: what is drawn, for who does not see it.
     """
 
     name: str
-    chart: Any
+    chart: Callable[[], Any]
     caption: str
     alt: str
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 
@@ -120,13 +121,13 @@ def _compared(before: Study, after: Study) -> Section:
     figures = [
         Figure(
             "agreement",
-            charts.agreement(models),
+            partial(charts.agreement, models),
             "How early each model's layers say what its last one says.",
             f"{AGREEMENT_ALT} Solid: {before.material.model}; dashed: {after.material.model}.",
         ),
         Figure(
             "distributions",
-            charts.distributions(models),
+            partial(charts.distributions, models),
             "What the layers' distributions are like.",
             f"{DISTRIBUTIONS_ALT} A line for each model.",
         ),
@@ -202,13 +203,13 @@ def _capability(study: Study) -> Section:
     figures = [
         Figure(
             f"agreement-{slug(material.model)}",
-            charts.agreement([(material.model, found)]),
+            partial(charts.agreement, [(material.model, found)]),
             "How often a layer says what the full model says, and by which layer an oracle has stopped.",
             AGREEMENT_ALT,
         ),
         Figure(
             f"distributions-{slug(material.model)}",
-            charts.distributions([(material.model, found)]),
+            partial(charts.distributions, [(material.model, found)]),
             "What the layers' distributions are like, in nats.",
             DISTRIBUTIONS_ALT,
         ),
@@ -263,7 +264,7 @@ def _locating(study: Study) -> Section:
     ]
     figures = []
     if "confidence" in located:
-        chart = charts.confusion(located["confidence"], material, "confidence")
+        chart = partial(charts.confusion, located["confidence"], material, "confidence")
         caption = "Where confidence stops against where it could have; on the dotted line they are the same."
         alt = "Heat map: layers confidence stops at by layers an oracle stops at, coloured by the share of positions."
         figures.append(Figure(f"confusion-{slug(material.model)}", chart, caption, alt))
@@ -290,7 +291,7 @@ def _calibration(study: Study) -> Section:
         "Line chart: of top-1s by their confidence, the share that are the final prediction, for some layers. "
         "Bar chart: expected calibration error by layer."
     )
-    chart = charts.reliability(found, material.num_layers)
+    chart = partial(charts.reliability, found, material.num_layers)
     figure = Figure(f"reliability-{slug(material.model)}", chart, caption, alt)
     frame = found.curve
     columns = [
@@ -327,7 +328,7 @@ def _subwords(study: Study) -> Section:
     )
     figure = Figure(
         f"classes-{slug(material.model)}",
-        charts.classes(frame, material.model),
+        partial(charts.classes, frame, material.model),
         "Mean layer of the oracle, with intervals.",
         "Dot plots: the mean layer an oracle stops at, by class of token. The table has the figures.",
     )
@@ -354,7 +355,7 @@ def _half_layers(study: Study) -> Section:
     name = f"half-layers-{slug(study.material.model)}"
     caption = "By which depth an oracle has stopped."
     alt = "Line chart by depth: the share of positions at which an oracle has stopped, by layers and by half layers."
-    figure = Figure(name, charts.half_layers(whole, half), caption, alt)
+    figure = Figure(name, partial(charts.half_layers, whole, half), caption, alt)
     return Section("Sub-layers", said, [Table(name, "Last half layers", half.layers, columns, shown)], [figure])
 
 
@@ -390,5 +391,5 @@ def _kv_copy(study: Study) -> Section:
     ]
     caption = "Answers that have not departed, as they grow."
     alt = "Line charts, one for each setting: the share of answers not departed by tokens written, a line per KV mode."
-    figure = Figure(f"survival-{name}", charts.survival(alive), caption, alt)
+    figure = Figure(f"survival-{name}", partial(charts.survival, alive), caption, alt)
     return Section("K/V of skipped layers", said, tables, [figure])
