@@ -18,12 +18,12 @@ from typing import Any
 import click
 import torch
 
-from eebench.execution import Execution, ExecutionMode, Executor
+from eebench.generation.execution import Execution, ExecutionMode, Executor
 from eebench.policy import ExitPolicy
-from eebench.prompts import Prompt, StopRule, position_keys
-from eebench.provenance import device_name, versions
+from eebench.records.provenance import device_name, versions
 from eebench.spec import parse_policies, settings_for
 from eebench.subject import Subject, load_subject
+from eebench.traces.prompts import Prompt, StopRule, position_keys
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import click
 
-from eebench.provenance import device_name, versions
+from eebench.records.provenance import device_name, versions
 
 PLAIN = """
 import sys
@@ -75,7 +75,7 @@ def _timed(command: Sequence[str], environment: dict[str, str]) -> float:
 
 
 def _settings(database: Path) -> int:
-    from eebench.store import Store
+    from eebench.records.store import Store
 
     with Store.open(str(database), create=False) as store:
         return len(store.newest().results)

@@ -21,15 +21,15 @@ import click
 import numpy as np
 import torch
 
-from eebench.execution import Executor
+from eebench.generation.execution import Executor
+from eebench.generation.tree_decoding import grow
 from eebench.harness import TaskOptions, load_tasks
 from eebench.policy import ExitPolicy
-from eebench.prompts import PromptedDocument, position_keys
-from eebench.provenance import device_name, versions
+from eebench.records.provenance import device_name, versions
 from eebench.spec import parse_policies, settings_for
 from eebench.subject import Subject, load_subject
-from eebench.tree_decoding import grow
-from eebench.trees import Tree
+from eebench.traces.prompts import PromptedDocument, position_keys
+from eebench.traces.trees import Tree
 
 SETTINGS = (
     "confidence:threshold=0.5..0.99/8",

@@ -8,17 +8,17 @@ from typing import Any
 
 import pandas as pd
 
-from eebench.board import RankBy
 from eebench.cache import traces_dir
-from eebench.catalogue import DEFAULT_MODEL
 from eebench.fitting import fitted_settings
 from eebench.harness import TaskOptions, load_tasks
-from eebench.models import LoadOptions
+from eebench.models.catalogue import DEFAULT_MODEL
+from eebench.models.loading import LoadOptions
 from eebench.own_tasks import LIKELIHOOD_TASKS
 from eebench.progress import Progress
-from eebench.ranking import rank
-from eebench.report import ranking_records, result_records
-from eebench.results import Evaluation, Result, StoredResult
+from eebench.ranking.board import RankBy
+from eebench.ranking.ee_score import rank
+from eebench.records.results import Evaluation, Result, StoredResult
+from eebench.reports.text import ranking_records, result_records
 from eebench.run import (
     Measured,
     evaluation_of,
@@ -28,7 +28,7 @@ from eebench.run import (
 from eebench.spec import parse_policies
 from eebench.subject import load_subject
 from eebench.task_traces import trace_task
-from eebench.trace_cache import TraceCache
+from eebench.traces.cache import TraceCache
 
 Names = str | Sequence[str]
 
@@ -52,7 +52,7 @@ def trace(
 
     Args:
         metric: what quality is measured in; by default the task's own main metric.
-        loading: the fields of `eebench.models.LoadOptions`: `dtype`, `device`, `device_map`, ...
+        loading: the fields of `eebench.models.loading.LoadOptions`: `dtype`, `device`, `device_map`, ...
 
     Returns:
         The trace (`.traced.trace`, arrays of shape [layers, positions]) with what is needed to score settings on it.
@@ -106,7 +106,7 @@ def evaluate(
 
     Args:
         metric: what quality is measured in, on tasks that define it; by default each task's own main metric.
-        loading: the fields of `eebench.models.LoadOptions`: `dtype`, `device`, `device_map`, ...
+        loading: the fields of `eebench.models.loading.LoadOptions`: `dtype`, `device`, `device_map`, ...
 
     Returns:
         The results, a row per (model, task, setting), and the ranking, a row per policy; the columns are those of

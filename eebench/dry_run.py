@@ -14,15 +14,15 @@ from torch import nn
 from transformers import AutoConfig, AutoTokenizer
 
 from eebench.cost import CostModel, cost_model
-from eebench.encoding import Encoder
 from eebench.errors import EEBenchError
 from eebench.harness import LoadedTask
-from eebench.models import ModelSource, auto_class, resolve
-from eebench.prompts import PromptedDocument
+from eebench.models.loading import ModelSource, auto_class, resolve
 from eebench.run import RunPlan
 from eebench.spec import settings_for
 from eebench.task_traces import cut_into_shards
-from eebench.tracing import PrefixTree
+from eebench.traces.encoding import Encoder
+from eebench.traces.prompts import PromptedDocument
+from eebench.traces.tracing import PrefixTree
 
 
 @dataclass(frozen=True)

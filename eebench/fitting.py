@@ -11,7 +11,7 @@ from eebench.errors import EEBenchError
 from eebench.policy import ExitPolicy, Hindsight, field_extra
 from eebench.progress import Progress, Silent
 from eebench.spec import PolicySpec, settings_for
-from eebench.traces import Trace
+from eebench.traces.trace import Trace
 
 
 def fit_all(settings: Sequence[ExitPolicy], calibration: Hindsight) -> list[ExitPolicy]:

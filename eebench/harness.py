@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eebench.errors import EEBenchError, unknown
-from eebench.hub import go_offline, reachable
+from eebench.models.hub import go_offline, reachable
 from eebench.own_tasks import OWN_TAGS, OWN_TASKS, own_tasks_dir
 
 os.environ.setdefault("TQDM_DISABLE", "1")  # lm-eval's own bars; EEBench shows one of its own

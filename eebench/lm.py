@@ -10,17 +10,17 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 
-from eebench.answers import tokens_of
-from eebench.blocks import LayerReader
-from eebench.encoding import Encoder
 from eebench.errors import EEBenchError
-from eebench.models import LoadOptions, load_model
+from eebench.generation.answers import tokens_of
+from eebench.generation.tree_decoding import grow
+from eebench.generation.tree_runner import TreeRunner
+from eebench.models.blocks import LayerReader
+from eebench.models.loading import LoadOptions, load_model
 from eebench.policy import ExitPolicy
 from eebench.replaying import replay
 from eebench.spec import parse_policies, settings_for
-from eebench.tracing import trace_documents
-from eebench.tree_decoding import grow
-from eebench.tree_runner import TreeRunner
+from eebench.traces.encoding import Encoder
+from eebench.traces.tracing import trace_documents
 
 DOCUMENTS_AT_ONCE = 32
 

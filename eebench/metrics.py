@@ -19,7 +19,7 @@ from lm_eval.api.metrics import mean
 from eebench.errors import EEBenchError
 from eebench.harness import LoadedTask, TaskOptions
 from eebench.quality import is_informative, retention_of
-from eebench.results import MetricValue
+from eebench.records.results import MetricValue
 
 MetricKey = tuple[str, str]
 """(metric, filter)"""

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from eebench.blocks import LayerReader
 from eebench.cost import CostModel, cost_model
 from eebench.errors import EEBenchError
-from eebench.execution import Executor
-from eebench.models import LoadOptions, auto_class, load_config, load_model
-from eebench.tracing import READ_AT_ONCE
-from eebench.tree_runner import TreeRunner
+from eebench.generation.execution import Executor
+from eebench.generation.tree_runner import TreeRunner
+from eebench.models.blocks import LayerReader
+from eebench.models.loading import LoadOptions, auto_class, load_config, load_model
+from eebench.traces.tracing import READ_AT_ONCE
 
 LOGIT_SCALARS = ("logit_scale", "logits_scaling", "final_logit_softcapping", "lm_head_multiplier", "logits_soft_cap")
 """Configured numbers that change the logits after the head."""

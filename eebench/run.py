@@ -12,20 +12,20 @@ from eebench.fitting import fitted_settings
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.named_metric import NamedMetric, named_metric
 from eebench.own_tasks import GENERATION_TASKS
+from eebench.plugins.registry import find_policy
+from eebench.plugins.sources import keep_sources
 from eebench.policy import ExitPolicy
-from eebench.policy_sources import keep_sources
 from eebench.progress import Progress, Silent
-from eebench.registry import find_policy
-from eebench.results import Evaluation, KvMode, Result, columns
+from eebench.records.results import Evaluation, KvMode, Result, columns
 from eebench.scoring import Scorer, coin_end_setting
 from eebench.spec import PolicySpec, parse_policies
 from eebench.subject import Subject, load_subject
 from eebench.task_traces import Traced, trace_task
-from eebench.trace_cache import TraceCache
+from eebench.traces.cache import TraceCache
 
 if TYPE_CHECKING:
-    from eebench.models import LoadOptions
-    from eebench.store import Store
+    from eebench.models.loading import LoadOptions
+    from eebench.records.store import Store
 
 REFERENCES = ("full", "oracle")
 """Measured in every run: what quality is retained of, and what an EE-score of 100 is."""
@@ -156,7 +156,7 @@ def plan(
     Raises:
         EEBenchError: a policy, model, task or metric that nobody knows, or a parameter that cannot be.
     """
-    from eebench.models import LoadOptions, check_dtype, choose_device, resolve
+    from eebench.models.loading import LoadOptions, check_dtype, choose_device, resolve
 
     options = load_options or LoadOptions()
     specs = with_references(parse_policies(policies))

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eebench.answers import Answerer, Answers, common_prefix, repetition, tokens_of
 from eebench.cost import CostModel
+from eebench.generation.answers import Answerer, Answers, common_prefix, repetition, tokens_of
+from eebench.plugins.registry import find_policy, source_hash
 from eebench.policy import Bools, ExitPolicy, Ints
-from eebench.registry import find_policy, source_hash
-from eebench.results import COIN, Columns, MetricValue, Result, Summary, columns
-from eebench.traces import Document, Part, Trace
+from eebench.records.results import COIN, Columns, MetricValue, Result, Summary, columns
+from eebench.traces.trace import Document, Part, Trace
 
 if TYPE_CHECKING:
     from eebench.metrics import TaskScorer

@@ -25,9 +25,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from eebench.errors import EEBenchError, unknown
+from eebench.plugins.modules import one_line
+from eebench.plugins.registry import builtin_policies, find_policy, installed_policies, load_policy_file
 from eebench.policy import ExitPolicy, Sweep, field_extra
-from eebench.policy_modules import one_line
-from eebench.registry import builtin_policies, find_policy, installed_policies, load_policy_file
 
 _FILE = re.compile(r"(?P<path>.*?\.py)(?::(?P<cls>[^:=]+))?(?P<colon>:(?P<params>.*))?")
 _COMMA = re.compile(r",(?![^\[]*\])")  # one outside brackets

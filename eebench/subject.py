@@ -10,11 +10,11 @@ from eebench.cost import CostModel, cost_model
 from eebench.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from eebench.blocks import LayerReader
-    from eebench.encoding import Encoder
-    from eebench.execution import Executor
-    from eebench.models import LoadedModel, LoadOptions
-    from eebench.tree_runner import TreeRunner
+    from eebench.generation.execution import Executor
+    from eebench.generation.tree_runner import TreeRunner
+    from eebench.models.blocks import LayerReader
+    from eebench.models.loading import LoadedModel, LoadOptions
+    from eebench.traces.encoding import Encoder
 
 HALF_LAYERS = "by half layers"
 """What is added to the name of a model that is read after each block's attention as well."""
@@ -32,7 +32,7 @@ class Subject:
     @cached_property
     def runner(self) -> TreeRunner:
         """Runs the trees of generation tasks; how it can is tried out the first time it is needed."""
-        from eebench.tree_runner import TreeRunner
+        from eebench.generation.tree_runner import TreeRunner
 
         return TreeRunner(self.reader)
 
@@ -43,7 +43,7 @@ class Subject:
         Raises:
             EEBenchError: blocks of this architecture cannot be skipped while it decodes.
         """
-        from eebench.execution import Executor
+        from eebench.generation.execution import Executor
 
         return Executor(self.reader, self.cost)
 
@@ -60,9 +60,9 @@ def load_subject(name: str, options: LoadOptions | None = None, progress: Progre
     Raises:
         EEBenchError: the model cannot be had, or cannot be read.
     """
-    from eebench.blocks import LayerReader
-    from eebench.encoding import Encoder
-    from eebench.models import load_model
+    from eebench.models.blocks import LayerReader
+    from eebench.models.loading import load_model
+    from eebench.traces.encoding import Encoder
 
     with (progress or Silent()).stage(f"Loading {name}"):
         loaded = load_model(name, options)
@@ -75,7 +75,7 @@ def load_subject(name: str, options: LoadOptions | None = None, progress: Progre
 
 def _by_half_layers(loaded: LoadedModel, encoder: Encoder) -> Subject:
     """The model read on the finer grid: to whoever compares results, another model."""
-    from eebench.half_layers import HalfLayerReader
+    from eebench.models.half_layers import HalfLayerReader
 
     reader = HalfLayerReader(loaded.model)
     apart = replace(loaded, name=f"{loaded.name} {HALF_LAYERS}", model_id=f"{loaded.model_id} {HALF_LAYERS}")

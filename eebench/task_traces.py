@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 from lm_eval.api.instance import Instance
 
-from eebench.answers import LikelihoodAnswers, TreeAnswers
+from eebench.generation.answers import LikelihoodAnswers, TreeAnswers
 from eebench.harness import LoadedTask, TaskOptions
 from eebench.metrics import TaskScorer
 from eebench.policy import Bools, Bound, ExitPolicy, Hindsight
 from eebench.progress import Advance, Progress, Silent
-from eebench.prompts import PromptedDocument, configured_beyond_greedy
 from eebench.scoring import Scorer
 from eebench.statistics import REGISTRY, fingerprint
 from eebench.subject import Subject
-from eebench.trace_cache import DamagedTrace, TraceCache, TraceKey, shard_digest
-from eebench.trace_manifest import CostNumbers, ShardOf, TraceManifest, hash_of_documents
-from eebench.traces import Trace, concatenate
-from eebench.tracing import EncodedDocument, trace_documents
-from eebench.trees import Tree, Walk, concatenate_trees
+from eebench.traces.cache import DamagedTrace, TraceCache, TraceKey, shard_digest
+from eebench.traces.manifest import CostNumbers, ShardOf, TraceManifest, hash_of_documents
+from eebench.traces.prompts import PromptedDocument, configured_beyond_greedy
+from eebench.traces.trace import Trace, concatenate
+from eebench.traces.tracing import EncodedDocument, trace_documents
+from eebench.traces.trees import Tree, Walk, concatenate_trees
 
 if TYPE_CHECKING:
-    from eebench.execution import ExecutionMode
+    from eebench.generation.execution import ExecutionMode
 
 SHARD_DOCUMENTS = 32
 SHARD_POSITIONS = 4096
@@ -151,7 +151,7 @@ def _decode_task(
         return subject.encoder.text(instances[request], tokens)
 
     def executed(kv_mode: ExecutionMode) -> Scorer:
-        from eebench.executed import ExecutedAnswers
+        from eebench.generation.executed import ExecutedAnswers
 
         stop = subject.encoder.stop_rule
         executed = ExecutedAnswers(subject.executor, kv_mode, documents, answers.full_trace, scorer, text, stop)
@@ -204,7 +204,7 @@ class Forest:
 
     def decode(self, settings: Sequence[ExitPolicy]) -> None:
         """Decode settings together, as far as their ways are not there yet."""
-        from eebench.tree_decoding import grow
+        from eebench.generation.tree_decoding import grow
 
         with self._shards.stage("Decoding", sum(map(len, self.shards)), _some(settings)) as advance:
             for number, documents in enumerate(self.shards):

@@ -12,18 +12,18 @@ import numpy as np
 
 from eebench.errors import EEBenchError
 from eebench.own_tasks import DEFAULT_GENERATION_TASK
+from eebench.plugins.registry import find_policy, source_hash
 from eebench.policy import Bound, ExitPolicy
 from eebench.progress import Progress, Silent
-from eebench.registry import find_policy, source_hash
-from eebench.results import KvMode, Timing
+from eebench.records.results import KvMode, Timing
 from eebench.spec import PolicySpec, parse_policies, settings_for
 
 if TYPE_CHECKING:
-    from eebench.execution import Execution
+    from eebench.generation.execution import Execution
     from eebench.harness import LoadedTask
-    from eebench.prompts import Prompt
     from eebench.run import RunPlan
     from eebench.subject import Subject
+    from eebench.traces.prompts import Prompt
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ class _Rounds:
     """Rounds over the same prompts: after each prompt all sides take their turns, another one first each time."""
 
     def __init__(self, plan: TimingPlan, subject: Subject, sides: Sequence[Side], prompts: Sequence[Prompt]) -> None:
-        from eebench.prompts import StopRule, position_keys
+        from eebench.traces.prompts import StopRule, position_keys
 
         self._executor = subject.executor
         self._sides, self._prompts = sides, prompts
@@ -247,7 +247,7 @@ def _shared(plan: TimingPlan, subject: Subject, task: LoadedTask, prompts: Seque
     """What all timings of a (model, task) have in common."""
     import torch
 
-    from eebench.provenance import device_name
+    from eebench.records.provenance import device_name
 
     loaded = subject.loaded
     return {

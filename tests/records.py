@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eebench.results import (
+from eebench.records.results import (
     Evaluation,
     MetricValue,
     Provenance,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from eebench.policy import Kind
-from eebench.results import Evaluation, KvMode, Result, Summary
-from eebench.store import Store
+from eebench.records.results import Evaluation, KvMode, Result, Summary
+from eebench.records.store import Store
 from tests.records import evaluation, provenance, result, summary
 
 HOSTILE = "<script>alert(1)</script>"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from eebench.errors import EEBenchError
-from eebench.models import load_model, resolve
+from eebench.models.loading import load_model, resolve
 from tests.small_models import save_small_model, small_model
 
 peft = pytest.importorskip("peft")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eebench.bootstrap import Estimate, Resampler, interval
+from eebench.ranking.bootstrap import Estimate, Resampler, interval
 
 
 def test_coverage_is_near_its_level() -> None:

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from eebench import archives
 from eebench.errors import EEBenchError
 from eebench.own_tasks import OWN_TASKS
 from eebench.published.replaying import DocumentRows
-from eebench.ranking import rank
-from eebench.results import Evaluation, Result
-from eebench.store import Store
-from eebench.submission import archives, bundles
+from eebench.ranking.ee_score import rank
+from eebench.records.results import Evaluation, Result
+from eebench.records.store import Store
+from eebench.submission import bundles
 from eebench.submission.bundles import Bundle, read_bundle, write_bundle
 from eebench.submission.standings import standings
 from tests.records import evaluation, provenance, result, summary

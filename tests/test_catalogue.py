@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from eebench.catalogue import CatalogueEntry, catalogue, read_catalogue
 from eebench.errors import EEBenchError
+from eebench.models.catalogue import CatalogueEntry, catalogue, read_catalogue
 
 WHOLE = """
 [tiny]

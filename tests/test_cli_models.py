@@ -8,8 +8,8 @@ import sys
 from click.testing import CliRunner, Result
 
 from eebench.cache import models_dir
-from eebench.catalogue import catalogue
 from eebench.cli import main
+from eebench.models.catalogue import catalogue
 
 
 def models(*arguments: str) -> Result:

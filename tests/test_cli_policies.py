@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eebench.cli.policies import policies as group
-from eebench.registry import builtin_policies
+from eebench.plugins.registry import builtin_policies
 from eebench.spec import parse_policies, settings_for
 
 FILE = '''

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from eebench import tracing
 from eebench.cache import traces_dir
 from eebench.cli import main
 from eebench.task_traces import SHARD_DOCUMENTS
+from eebench.traces import tracing
 from tests.small_models import save_small_model
 
 TASK = ("-t", "eebench_agreement", "--limit", "12")
@@ -107,7 +107,7 @@ class TestRunning:
     def test_nothing_is_overwritten(self, model: str) -> None:
         for _ in range(2):
             assert eebench("run", "-m", model, "-p", "full", *TASK).exit_code == 0
-        from eebench.store import Store
+        from eebench.records.store import Store
 
         with Store.open() as store:
             assert [run.n_results for run in store.runs()] == [2, 2]

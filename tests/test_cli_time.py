@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eebench.cli import main
-from eebench.execution import Executor
-from eebench.store import Store
+from eebench.generation.execution import Executor
+from eebench.records.store import Store
 from tests.small_models import save_small_model
 
 SMALL = ("--limit", "1", "--new-tokens", "4", "--rounds", "2", "--num-fewshot", "0")

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from eebench.cache import traces_dir
 from eebench.cli import main
-from eebench.trace_cache import TraceCache
+from eebench.traces.cache import TraceCache
 from tests.test_trace_cache import KEY, SHARD, a_trace
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eebench.blocks import find_blocks
 from eebench.cost import CostModel, cost_model
+from eebench.models.blocks import find_blocks
 from tests.small_models import VOCAB, small_model
 
 SMOLLM2 = CostModel(block=(2.0 * 3_538_944,) * 30, attention=(0.0,) * 30, window=(0,) * 30, head=2.0 * 576 * 49152)

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from eebench.blocks import LayerReader
 from eebench.harness import LoadedTask, load_tasks
+from eebench.models.blocks import LayerReader
 from eebench.subject import load_subject
 from eebench.task_traces import trace_task
 from tests.small_models import ENCODER_DECODERS, LAYERS, VOCAB, save_small_model, small_model

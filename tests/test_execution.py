@@ -19,18 +19,18 @@ import pytest
 import torch
 from transformers import DynamicCache, EncoderDecoderCache
 
-from eebench.blocks import LayerReader
 from eebench.cost import CostModel, cost_model
 from eebench.errors import EEBenchError
-from eebench.execution import Execution, ExecutionMode, Executor
-from eebench.models import load_model
+from eebench.generation.execution import Execution, ExecutionMode, Executor
+from eebench.generation.stepped_cache import SteppedCache
+from eebench.models.blocks import LayerReader
+from eebench.models.loading import load_model
+from eebench.plugins.registry import find_policy
 from eebench.policy import Bools, ExitPolicy, LayerView
-from eebench.prompts import Prompt, StopRule, position_keys
-from eebench.registry import find_policy
 from eebench.replaying import replay
-from eebench.stepped_cache import SteppedCache
-from eebench.traces import Document, Request, Trace
-from eebench.tracing import EncodedDocument, EncodedRequest, Window, trace_documents
+from eebench.traces.prompts import Prompt, StopRule, position_keys
+from eebench.traces.trace import Document, Request, Trace
+from eebench.traces.tracing import EncodedDocument, EncodedRequest, Window, trace_documents
 from tests.families.check import cut
 from tests.families.shrink import small_model
 from tests.small_models import small_model as small_pair

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from eebench import exit_loss
-from eebench.blocks import LayerReader
-from eebench.exit_loss import Anchor, Divergence, ExitLoss, active_layers, layer_weights
-from eebench.recipe import CURRICULA, OBJECTIVES, Objective
+from eebench.models.blocks import LayerReader
+from eebench.tuning import exit_loss
+from eebench.tuning.exit_loss import Anchor, Divergence, ExitLoss, active_layers, layer_weights
+from eebench.tuning.recipe import CURRICULA, OBJECTIVES, Objective
 from tests.small_models import LAYERS, small_model
 
 IDS = torch.arange(2, 26).view(2, 12)

@@ -12,17 +12,17 @@ from click.testing import CliRunner
 from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 
-from eebench.answers import common_prefix, depth_with_kv, repetition, tokens_of
 from eebench.cli import main
+from eebench.generation.answers import common_prefix, depth_with_kv, repetition, tokens_of
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.policy import ExitPolicy
+from eebench.records.store import Store
 from eebench.run import evaluation_of
 from eebench.scoring import coin_end_setting
 from eebench.spec import parse_policies, settings_for
-from eebench.store import Store
 from eebench.subject import Subject, load_subject
 from eebench.task_traces import Traced, trace_task
-from eebench.trace_cache import TraceCache
+from eebench.traces.cache import TraceCache
 from tests.small_models import FAMILIES, LAYERS, save_small_model, small_model, small_tokenizer
 from tests.test_lens import cut
 
@@ -184,7 +184,7 @@ def test_no_model_is_needed_for_ways_that_a_cached_tree_holds(
     def never(*_args: Any) -> None:
         raise AssertionError("the model was run")
 
-    monkeypatch.setattr("eebench.tree_decoding.decode", never)
+    monkeypatch.setattr("eebench.generation.tree_decoding.decode", never)
     again.scorer.score(setting("static:layer=2"))
     again.scorer.score(setting("schedule:first=2,last=2"))
     with pytest.raises(AssertionError, match="the model was run"):

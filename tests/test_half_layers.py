@@ -8,12 +8,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from eebench.blocks import LayerReader
 from eebench.cli import main
 from eebench.cost import cost_model
 from eebench.errors import EEBenchError
-from eebench.half_layers import HalfLayerReader
-from eebench.models import LoadOptions
+from eebench.models.blocks import LayerReader
+from eebench.models.half_layers import HalfLayerReader
+from eebench.models.loading import LoadOptions
 from eebench.subject import load_subject
 from tests.small_models import LAYERS, save_small_model, small_model
 

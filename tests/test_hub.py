@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eebench import hub
+from eebench.models import hub
 
 PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from eebench import installed_policies
 from eebench.cli import main
 from eebench.errors import EEBenchError
+from eebench.plugins import installed as installed_policies
+from eebench.plugins.registry import builtin_policies, find_policy, source_hash
 from eebench.policy import ExitPolicy
-from eebench.registry import builtin_policies, find_policy, source_hash
 from eebench.spec import parse_policies, settings_for
 
 HEADER = "from eebench.policy import ExitPolicy, swept\n"
@@ -266,7 +266,7 @@ class TestTheCommandLine:
     def test_does_not_even_read_metadata_for_help(self) -> None:
         code = (
             "import sys\nfrom eebench.cli import main\nmain(['--help'], standalone_mode=False)\n"
-            "sys.exit('eebench.installed_policies' in sys.modules)\n"
+            "sys.exit('eebench.plugins.installed' in sys.modules)\n"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -14,15 +14,15 @@ import pytest
 
 from eebench.cache import traces_dir
 from eebench.fitting import fit_all
+from eebench.plugins.registry import builtin_policies, source_hash
 from eebench.published.kept_traces import in_cache
 from eebench.published.replaying import Replayable
-from eebench.registry import builtin_policies, source_hash
+from eebench.records.store import Store
 from eebench.spec import parse_policies
-from eebench.store import Store
 from eebench.submission.bundles import read_bundle, write_bundle
 from eebench.submission.policy_audit import policies_defined, reaches_beyond
 from eebench.submission.standings import standings
-from eebench.trace_cache import TraceCache
+from eebench.traces.cache import TraceCache
 from tests.tampering import BY_TRACE, TAMPERED, cheaper_model, figure, no_source, source_with, swapped_rows
 from tests.test_bundles import heavy_imports
 from tests.worlds import CHOICE, DICE, DOCUMENTS, ROLLING, WRITTEN, Changed, World, a_world, bundle_of, changed, eebench
@@ -566,7 +566,7 @@ class TestABoard:
 
 
 def _part(digest: str) -> str:
-    from eebench.traces import Document
+    from eebench.traces.trace import Document
 
     return Document(0, digest).part
 

@@ -11,8 +11,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import AutoConfig
 
-from eebench.blocks import LayerReader, find_blocks
 from eebench.errors import EEBenchError
+from eebench.models.blocks import LayerReader, find_blocks
 from tests.small_models import FAMILIES, LAYERS, VOCAB, small_model
 
 

@@ -11,11 +11,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from eebench import migrations
-from eebench.database import connect, parse_url
 from eebench.errors import EEBenchError
-from eebench.store import Store
-from eebench.tables import Table
+from eebench.records import migrations
+from eebench.records.database import connect, parse_url
+from eebench.records.store import Store
+from eebench.records.tables import Table
 from tests.records import evaluation, provenance, result, timing
 
 SECOND = """

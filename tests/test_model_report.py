@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eebench.cli import main
-from eebench.eas import eas
-from eebench.model_report import family_of
-from eebench.ranking import LEVELS, by_evaluation, pick
-from eebench.store import Store
+from eebench.ranking.eas import eas
+from eebench.ranking.ee_score import LEVELS, by_evaluation, pick
+from eebench.records.store import Store
+from eebench.reports.by_model import family_of
 from tests.small_models import LAYERS, save_small_model
 
 

@@ -14,13 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from eebench import content_hash as hashing
-from eebench import models
-from eebench.blocks import LayerReader
 from eebench.cache import models_dir
-from eebench.content_hash import content_hash
 from eebench.errors import EEBenchError
-from eebench.models import LoadOptions, choose_device, load_model, resolve
+from eebench.models import content_hash as hashing
+from eebench.models import loading as models
+from eebench.models.blocks import LayerReader
+from eebench.models.content_hash import content_hash
+from eebench.models.loading import LoadOptions, choose_device, load_model, resolve
 from tests.small_models import FAMILIES, save_small_model, small_model, small_tokenizer
 from tests.tiny_gguf import write_tiny_gguf
 

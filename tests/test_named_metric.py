@@ -16,11 +16,11 @@ from eebench.errors import EEBenchError
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
 from eebench.metrics import find_metric, metrics_of, spelled
 from eebench.named_metric import named_metric
+from eebench.plugins.registry import find_policy
 from eebench.quality import drawn_quality, follows, is_mean
-from eebench.registry import find_policy
+from eebench.records.store import Run
 from eebench.run import evaluation_of
 from eebench.site.commands import command
-from eebench.store import Run
 from eebench.subject import Subject, load_subject
 from eebench.task_traces import trace_task
 from tests.records import evaluation, provenance, stored

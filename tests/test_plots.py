@@ -16,9 +16,9 @@ from eebench.errors import EEBenchError
 from eebench.plots.figures import FIGURES, Chosen, agreement, settings_in_order, telling
 from eebench.plots.points import PLANES, no_skill_end, points
 from eebench.plots.style import GREY, policy_series, series
-from eebench.ranking import area_above, rank
-from eebench.results import StoredResult
-from eebench.store import Store
+from eebench.ranking.ee_score import area_above, rank
+from eebench.records.results import StoredResult
+from eebench.records.store import Store
 from tests.records import evaluation, stored, summary
 from tests.site_records import CLOSING, HOSTILE, LOSSES, MODELS, TASKS, fill
 

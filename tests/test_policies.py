@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 import eebench.policies
 from eebench.errors import EEBenchError
 from eebench.fitting import fit_all
+from eebench.plugins.registry import builtin_policies
 from eebench.policies import gate
 from eebench.policy import Bools, ExitPolicy, Floats, Hindsight, LayerView, fitted, swept
-from eebench.registry import builtin_policies
 from eebench.replaying import Decisions, replay
 from eebench.spec import parse_policies, settings_for
-from eebench.traces import Trace
+from eebench.traces.trace import Trace
 from tests.traces import random_trace, with_statistics
 
 untimed = settings(deadline=None)

@@ -16,7 +16,7 @@ from eebench.errors import EEBenchError
 from eebench.exam import declarations as exam_declarations
 from eebench.exam.policy_exam import PROMISES, Line, examine
 from eebench.exam.traces import VOCAB, ExamTrace, all_at, extreme, likely, many
-from eebench.registry import builtin_policies
+from eebench.plugins.registry import builtin_policies
 
 HEADER = """
 from typing import Any, Literal, Self

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from eebench.cli.policies import policies as group
-from eebench.registry import load_policy_file
+from eebench.plugins.registry import load_policy_file
 
 
 @pytest.fixture(autouse=True)

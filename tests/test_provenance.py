@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eebench import provenance
+from eebench.records import provenance
 
 
 @pytest.fixture
@@ -72,7 +72,8 @@ def test_versions_are_those_of_the_installed_packages(monkeypatch: pytest.Monkey
 
 def test_collecting_imports_nothing_heavy() -> None:
     script = (
-        "import sys; from eebench.provenance import collect, device_name; collect('run', 1, 'cpu', device_name('cpu'));"
+        "import sys; from eebench.records.provenance import collect, device_name;"
+        "collect('run', 1, 'cpu', device_name('cpu'));"
         "print(sorted({'torch', 'transformers', 'lm_eval'} & set(sys.modules)))"
     )
     said = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout

@@ -19,17 +19,17 @@ import pytest
 
 from eebench.cache import traces_dir
 from eebench.errors import EEBenchError
+from eebench.plugins.registry import find_policy
 from eebench.published import standing
 from eebench.published.kept_traces import DESCRIPTION, KeptTrace, check_hashes, in_cache, published_in
 from eebench.published.published_traces import export_traces
 from eebench.published.replaying import DocumentRows, LeavesTree, Replayable, replay_published
 from eebench.published.trace_checks import wrong_with
-from eebench.ranking import rank
-from eebench.registry import find_policy
-from eebench.store import Store
-from eebench.trace_cache import TraceCache, _checksum
-from eebench.traces import Document, Request, Trace
-from eebench.trees import Tree
+from eebench.ranking.ee_score import rank
+from eebench.records.store import Store
+from eebench.traces.cache import TraceCache, _checksum
+from eebench.traces.trace import Document, Request, Trace
+from eebench.traces.trees import Tree
 from tests.test_bundles import heavy_imports, member, packed, refused
 from tests.worlds import CHOICE, DICE, DOCUMENTS, ROLLING, WRITTEN, World, a_world, eebench
 
@@ -400,7 +400,7 @@ class TestReplaying:
         script = (
             "import sys\n"
             "from eebench.published.replaying import DocumentRows, replay_published\n"
-            "from eebench.ranking import rank\n"
+            "from eebench.ranking.ee_score import rank\n"
             "results = replay_published(sys.argv[1], [sys.argv[2], 'all'])\n"
             "rank(results, documents=DocumentRows(results))\n"
             "print(sorted({'torch', 'lm_eval', 'transformers', 'datasets', 'sqlalchemy'} & set(sys.modules)))\n"

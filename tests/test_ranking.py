@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eebench.board import Board
-from eebench.ranking import Point, batch_saving, envelope, pick, rank, skill, skill_of
-from eebench.results import Evaluation, StoredResult, Summary
-from eebench.traces import Document
+from eebench.ranking.board import Board
+from eebench.ranking.ee_score import Point, batch_saving, envelope, pick, rank, skill, skill_of
+from eebench.records.results import Evaluation, StoredResult, Summary
+from eebench.traces.trace import Document
 from tests.records import evaluation, stored, summary
 
 fractions = st.floats(0, 1)

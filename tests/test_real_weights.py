@@ -14,7 +14,7 @@ from lm_eval.models.huggingface import HFLM
 
 from eebench.cli import main
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
-from eebench.models import LoadOptions
+from eebench.models.loading import LoadOptions
 from eebench.own_tasks import GENERATION_TASKS, LIKELIHOOD_TASKS
 from eebench.policy import ExitPolicy
 from eebench.spec import parse_policies, settings_for
@@ -201,7 +201,7 @@ def test_the_api_gives_frames(smollm2: Path) -> None:
 
 
 def test_an_alias_runs_from_its_local_copy(smollm2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eebench.models.local_copy", lambda _alias: smollm2)
+    monkeypatch.setattr("eebench.models.loading.local_copy", lambda _alias: smollm2)
     command = ("run", "-m", "smollm2-135m", "-t", "eebench_facts", "--limit", "2", "-p", "full", "--quiet", "--offline")
     answer = CliRunner().invoke(main, command)
     assert answer.exit_code == 0, answer.output

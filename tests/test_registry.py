@@ -11,7 +11,7 @@ import pytest
 
 from eebench import statistics
 from eebench.errors import EEBenchError
-from eebench.registry import builtin_policies, find_policy, load_policy_file, source_hash
+from eebench.plugins.registry import builtin_policies, find_policy, load_policy_file, source_hash
 
 HEADER = "from eebench.policy import Bools, ExitPolicy, LayerView\n"
 

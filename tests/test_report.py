@@ -18,15 +18,15 @@ from click.testing import CliRunner, Result
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from eebench.board import Board, RankingRow
 from eebench.cli.report import report
 from eebench.errors import EEBenchError
-from eebench.formats import decimal, percent, quality
-from eebench.kv_modes import kv_mode_records
-from eebench.report import FORMATS, to_csv, to_json, to_latex, to_markdown
-from eebench.results import MetricValue, StoredResult
-from eebench.store import Store
-from eebench.terminal import show, show_kv_modes
+from eebench.ranking.board import Board, RankingRow
+from eebench.records.results import MetricValue, StoredResult
+from eebench.records.store import Store
+from eebench.reports.by_kv_mode import kv_mode_records
+from eebench.reports.formats import decimal, percent, quality
+from eebench.reports.terminal import show, show_kv_modes
+from eebench.reports.text import FORMATS, to_csv, to_json, to_latex, to_markdown
 from tests.records import evaluation, provenance, result, stored, summary, timed, timing
 
 

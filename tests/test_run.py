@@ -12,8 +12,8 @@ from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
+from eebench.plugins.registry import find_policy
 from eebench.policy import ExitPolicy
-from eebench.registry import find_policy
 from eebench.run import evaluation_of
 from eebench.spec import parse_policies, settings_for
 from eebench.subject import Subject, load_subject
@@ -86,7 +86,7 @@ def test_batch_size_changes_nothing(llama: Subject, tasks: dict[str, LoadedTask]
 
 
 def test_document_order_changes_nothing(llama: Subject, tasks: dict[str, LoadedTask]) -> None:
-    from eebench.tracing import trace_documents
+    from eebench.traces.tracing import trace_documents
 
     documents = llama.encoder.encode(tasks["eebench_longwords"].requests(OPTIONS, llama.encoder))
     forwards = trace_documents(llama.reader, documents)

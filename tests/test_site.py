@@ -25,10 +25,11 @@ from hypothesis import strategies as st
 
 from eebench.cli import main
 from eebench.cli.run import run as run_command
-from eebench.file_names import slug
-from eebench.kv_modes import MEANINGS
-from eebench.ranking import rank
-from eebench.results import KV_MODES, KvMode, StoredResult, Summary
+from eebench.files import slug
+from eebench.ranking.ee_score import rank
+from eebench.records.results import KV_MODES, KvMode, StoredResult, Summary
+from eebench.records.store import Run, Store
+from eebench.reports.by_kv_mode import MEANINGS
 from eebench.site.about_kv_modes import kv_modes_context
 from eebench.site.boards import interval, scores
 from eebench.site.commands import command
@@ -36,7 +37,6 @@ from eebench.site.folder import MARKER, write
 from eebench.site.material import gather
 from eebench.site.server import server
 from eebench.site.slugs import policy_page
-from eebench.store import Run, Store
 from tests.records import evaluation, provenance, result, stored, summary
 from tests.site_records import CLOSING, HOSTILE, LOSSES, MODELS, fill
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from eebench.file_names import slug
+from eebench.files import slug
+from eebench.records.store import Store
 from eebench.site.build import build
 from eebench.site.slugs import policy_page
-from eebench.store import Store
 from tests.conftest import missing
 from tests.site_records import CLOSING, HOSTILE, LOSSES, fill
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eebench.errors import EEBenchError
+from eebench.plugins.registry import builtin_policies
 from eebench.policy import ExitPolicy
-from eebench.registry import builtin_policies
 from eebench.spec import PolicySpec, default_sweeps, parse_policies, settings_for
 
 LAYERS = 30

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from sqlalchemy.exc import StatementError
 
-from eebench import tables
-from eebench.comparable import sentences
 from eebench.errors import EEBenchError
-from eebench.results import Columns, Evaluation, MetricValue, Result, Timing
-from eebench.store import Store, default_url
+from eebench.records import tables
+from eebench.records.comparable import sentences
+from eebench.records.results import Columns, Evaluation, MetricValue, Result, Timing
+from eebench.records.store import Store, default_url
 from tests.records import evaluation, provenance, result, summary, timing
 
 
@@ -403,7 +403,7 @@ class StoreContract:
 WRITER = """
 import sys, time
 from pathlib import Path
-from eebench.store import Store
+from eebench.records.store import Store
 from tests.records import evaluation, provenance, result
 
 _, url, policy, go = sys.argv
@@ -588,7 +588,7 @@ def test_reading_imports_nothing_heavy(tmp_path: Path) -> None:
     with Store.open(url) as store:
         store.add_result(store.add_evaluation(store.begin_run(provenance()), evaluation()), result())
     script = (
-        "import sys; from eebench.store import Store; store = Store.open(sys.argv[1], create=False);"
+        "import sys; from eebench.records.store import Store; store = Store.open(sys.argv[1], create=False);"
         "assert len(store.newest().results) == 1 and len(store.runs()) == 1;"
         "print(sorted({'torch', 'lm_eval', 'pandas', 'alembic', 'pyarrow', 'scipy'} & set(sys.modules)))"
     )

@@ -10,9 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
-from eebench import migrations
-from eebench.database import connect, parse_url
-from eebench.tables import Table
+from eebench.records import migrations
+from eebench.records.database import connect, parse_url
+from eebench.records.tables import Table
 from tests.conftest import missing
 from tests.test_store import StoreContract, refusal
 

@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from eebench.bootstrap import Estimate
 from eebench.cli import main
 from eebench.cost import CostModel
-from eebench.eas import eas
-from eebench.results import Evaluation
+from eebench.ranking.bootstrap import Estimate
+from eebench.ranking.eas import eas
+from eebench.records.results import Evaluation
 from eebench.spec import parse_policies, settings_for
 from eebench.study import render
 from eebench.study.capability import capability, dealt_out
@@ -317,7 +317,9 @@ class TestCommand:
         layers = pd.read_csv(next(iter(out.glob("data/layers-*.csv"))))
         assert layers["oracle"].sum() == pytest.approx(1, abs=1e-4)
 
-    def test_nothing_is_drawn_that_is_not_written(self, models: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_nothing_is_drawn_that_is_not_written(
+        self, models: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         for lacking in ("altair", "vl_convert", "jinja2"):
             monkeypatch.setitem(sys.modules, lacking, None)  # importing it is an ImportError
         answer = eebench("study", models[0], "-t", "eebench_facts", "--limit", "6", "--kv-tasks", "none")

@@ -9,14 +9,14 @@ import pytest
 
 from eebench import run, timing
 from eebench.errors import EEBenchError
-from eebench.execution import Execution, Executor
+from eebench.generation.execution import Execution, Executor
 from eebench.harness import TaskOptions
 from eebench.own_tasks import DEFAULT_GENERATION_TASK as DEFAULT_TASK
-from eebench.prompts import StopRule, position_keys
-from eebench.results import KvMode, Timing
+from eebench.records.results import KvMode, Timing
 from eebench.spec import parse_policies, settings_for
 from eebench.subject import load_subject
 from eebench.timing import TimingPlan, choose
+from eebench.traces.prompts import StopRule, position_keys
 from tests.small_models import LAYERS, save_small_model
 
 NEW_TOKENS = 6

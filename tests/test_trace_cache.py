@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eebench import trace_cache
 from eebench.errors import EEBenchError
-from eebench.trace_cache import DamagedTrace, TraceCache, TraceKey, shard_digest
-from eebench.traces import Document, Request, Trace
+from eebench.traces import cache as trace_cache
+from eebench.traces.cache import DamagedTrace, TraceCache, TraceKey, shard_digest
+from eebench.traces.trace import Document, Request, Trace
 
 KEY = TraceKey("owner/model", "abc", "float32", "a_task", "1.0", "statistics-1")
 SHARD = shard_digest(["first", "second"])

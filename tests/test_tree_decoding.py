@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-import eebench.tree_runner
-from eebench.blocks import LayerReader
-from eebench.growing import GrowingTree
+import eebench.generation.tree_runner
+from eebench.generation.growing import GrowingTree
+from eebench.generation.tree_decoding import decode
+from eebench.generation.tree_runner import TreeRunner, attention_windows
+from eebench.models.blocks import LayerReader
+from eebench.plugins.registry import find_policy
 from eebench.policy import ExitPolicy
-from eebench.prompts import Prompt, StopRule
-from eebench.registry import find_policy
 from eebench.replaying import replay
 from eebench.spec import parse_policies, settings_for
 from eebench.task_traces import FullModelReadWhole
-from eebench.traces import Document, Request
-from eebench.tracing import EncodedDocument, EncodedRequest, Window, trace_documents
-from eebench.tree_decoding import decode
-from eebench.tree_runner import TreeRunner, attention_windows
-from eebench.trees import Leaf, Tree, concatenate_trees
+from eebench.traces.prompts import Prompt, StopRule
+from eebench.traces.trace import Document, Request
+from eebench.traces.tracing import EncodedDocument, EncodedRequest, Window, trace_documents
+from eebench.traces.trees import Leaf, Tree, concatenate_trees
 from tests.families.shrink import small_model as family_model
 from tests.small_models import ENCODER_DECODERS, FAMILIES, LAYERS, VOCAB, small_model
 from tests.test_families import EXACT
@@ -87,7 +87,7 @@ def answers(tree: Tree, setting: ExitPolicy) -> list[list[tuple[int, int, int]]]
 
 def alone(reader: LayerReader, prompt: Prompt, number: int, setting: ExitPolicy) -> list[tuple[int, int, int]]:
     """One setting decoded by itself: the whole sequence run anew for each token, traced, and replayed at its end."""
-    from eebench.prompts import position_keys
+    from eebench.traces.prompts import position_keys
 
     emitted: list[tuple[int, int, int]] = []
     keys = position_keys(f"d{number}", 0, prompt.max_new_tokens)
@@ -193,8 +193,8 @@ def test_neither_batching_nor_memory_changes_an_answer(llama: TreeRunner, monkey
     decode(llama, one_by_one, chosen, [everywhere for _ in chosen], stop, batch_size=1)
     assert [answers(one_by_one.finished(), setting) for setting in chosen] == want
     with monkeypatch.context() as patch:  # prompts in pieces of two tokens, nodes in batches of three
-        patch.setattr("eebench.tree_cache.FEED_TOKENS", {"cpu": 6})
-        patch.setattr("eebench.tree_decoding.LIVE_AT_ONCE", 3)
+        patch.setattr("eebench.generation.tree_cache.FEED_TOKENS", {"cpu": 6})
+        patch.setattr("eebench.generation.tree_decoding.LIVE_AT_ONCE", 3)
         same(llama)
     unshared = TreeRunner(llama.reader)
     unshared.shares = False
@@ -206,14 +206,14 @@ def test_neither_batching_nor_memory_changes_an_answer(llama: TreeRunner, monkey
 
 def test_a_small_cache_lets_go_of_dead_branches(llama: TreeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[int] = []
-    keep = eebench.tree_runner.TreeCache.keep
+    keep = eebench.generation.tree_runner.TreeCache.keep
 
     def counted(cache: Any, nodes: Sequence[int]) -> None:
         before = cache.num_slots
         keep(cache, nodes)
         kept.append(before - cache.num_slots)
 
-    monkeypatch.setattr(eebench.tree_runner.TreeCache, "keep", counted)
+    monkeypatch.setattr(eebench.generation.tree_runner.TreeCache, "keep", counted)
     few = [Prompt(prompt.tokens, (), 24) for prompt in prompts()]
     decoded(
         TreeRunner(llama.reader, cache_bytes=300 * llama._slot_bytes), few, settings("static", "random:p=[0.3,0.7]")
@@ -236,9 +236,9 @@ def test_a_tree_is_extended_and_not_made_again(llama: TreeRunner, monkeypatch: p
     small = decoded(llama, prompts(), first)
     at_once = decoded(llama, prompts(), all_of_them)
     ran: list[int] = []
-    run = eebench.tree_runner.Group.run
+    run = eebench.generation.tree_runner.Group.run
     monkeypatch.setattr(
-        eebench.tree_runner.Group, "run", lambda group, nodes: (ran.extend(nodes), run(group, nodes))[1]
+        eebench.generation.tree_runner.Group, "run", lambda group, nodes: (ran.extend(nodes), run(group, nodes))[1]
     )
     grown = decoded(llama, prompts(), all_of_them, base=small)
     assert grown.num_positions == at_once.num_positions

@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 
 from eebench.cli import main
 from eebench.errors import EEBenchError
-from eebench.models import load_model
-from eebench.recipe import Recipe
-from eebench.text_data import blocks_of, read_texts
-from eebench.tuning import tune
+from eebench.models.loading import load_model
+from eebench.tuning.recipe import Recipe
+from eebench.tuning.text_data import blocks_of, read_texts
+from eebench.tuning.train import tune
 from tests.small_models import ENCODER_DECODERS, save_small_model, small_tokenizer
 
 SENTENCES = ("The ferry leaves at seven.", "Nobody has seen the ferry.", "We saw the boats at seven.")
@@ -92,7 +92,7 @@ def test_stopped_and_gone_on_is_the_same_as_never_stopped(
     recipe = a_recipe(base, text)
     tune(recipe, tmp_path / "straight", save_every=3, measure_every=2)
 
-    from eebench.tuning import _Reporting
+    from eebench.tuning.train import _Reporting
 
     on_step_end = _Reporting.on_step_end
 

@@ -14,12 +14,12 @@ from zipfile import ZipFile
 import pytest
 import torch
 
-from eebench import weights
 from eebench.cache import local_copy, models_dir
-from eebench.catalogue import CatalogueEntry, Wheel
 from eebench.errors import EEBenchError
-from eebench.models import load_gguf, load_model
-from eebench.weights import pull
+from eebench.models import weights
+from eebench.models.catalogue import CatalogueEntry, Wheel
+from eebench.models.loading import load_gguf, load_model
+from eebench.models.weights import pull
 from tests.tiny_gguf import write_tiny_gguf
 
 torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eebench.traces import Document, Request, Trace
+from eebench.traces.trace import Document, Request, Trace
 
 VOCAB = 5
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from eebench.models import load_model
+from eebench.models.loading import load_model
 from eebench.progress import Terminal
 
 FORMS = (

@@ -11,11 +11,11 @@ from rich.table import Table
 
 from eebench import strict_json
 from eebench.cli.options import comma_separated, db_option
-from eebench.results import KV_MODES, KvMode
-from eebench.store import Store
+from eebench.records.results import KV_MODES, KvMode
+from eebench.records.store import Store
 
 if TYPE_CHECKING:
-    from eebench.comparison import Comparison
+    from eebench.ranking.comparison import Comparison
 
 SHOWN = 12
 """Changed documents that are listed."""
@@ -51,7 +51,7 @@ def compare(
       eebench compare smollm2-135m smollm2-135m-joint
       eebench compare run:3 run:7
     """
-    from eebench import comparison
+    from eebench.ranking import comparison
 
     with Store.open(db, create=False) as store:
         runs = a.startswith("run:") or b.startswith("run:")
@@ -104,7 +104,7 @@ def _show_changed(found: Comparison, console: Console) -> None:
 
 
 def _plot(found: Comparison) -> None:
-    from eebench.terminal_plots import exit_plot, pareto_plot
+    from eebench.reports.plots import exit_plot, pareto_plot
 
     for key in next(iter(found.curves.values()), {}):
         where = f"{key[0]} on {key[1]}"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from eebench.archives import check_free
 from eebench.cli.options import comma_separated, db_option
-from eebench.store import Store
-from eebench.submission.archives import check_free
+from eebench.records.store import Store
 
 
 @click.command()

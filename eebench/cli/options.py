@@ -8,9 +8,9 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from eebench.catalogue import DEFAULT_MODEL
 from eebench.errors import unknown
-from eebench.results import KV_MODES, KvMode
+from eebench.models.catalogue import DEFAULT_MODEL
+from eebench.records.results import KV_MODES, KvMode
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -101,7 +101,7 @@ def half_layers_option(command: Command) -> Command:
 
 
 def load_options(command: Command) -> Command:
-    """The fields of `eebench.models.LoadOptions` as options."""
+    """The fields of `eebench.models.loading.LoadOptions` as options."""
     for option in reversed(LOAD_OPTIONS):
         command = option(command)
     return command

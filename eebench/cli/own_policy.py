@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from eebench.board import Board
+    from eebench.ranking.board import Board
 
 
 @click.command()
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 def new(name: str, folder: Path) -> None:
     """Begin a policy: for the NAME my_policy, my_policy.py, which is complete, and its test."""
-    from eebench.policy_template import NewPolicy, write_new
+    from eebench.plugins.template import NewPolicy, write_new
 
     begun = NewPolicy(name, folder)
     write_new(begun)

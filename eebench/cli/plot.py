@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from eebench.cli.options import comma_separated, db_option
-from eebench.results import KV_MODES, KvMode
+from eebench.records.results import KV_MODES, KvMode
 
 if TYPE_CHECKING:
     from eebench.plots.points import X, Y
@@ -75,7 +75,7 @@ def plot(
     check_installed()
     from eebench.plots.figures import FIGURES, Chosen
     from eebench.plots.output import check_output, write
-    from eebench.store import Store
+    from eebench.records.store import Store
 
     check_output(output)
     with Store.open(db, create=False) as store:

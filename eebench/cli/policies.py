@@ -14,9 +14,9 @@ from rich.text import Text
 
 from eebench.cli.own_policy import check, new
 from eebench.errors import EEBenchError
+from eebench.plugins.modules import one_line
+from eebench.plugins.registry import builtin_policies, installed_policies
 from eebench.policy import ExitPolicy, field_extra
-from eebench.policy_modules import one_line
-from eebench.registry import builtin_policies, installed_policies
 from eebench.spec import PolicySpec, default_sweeps, parameters, parse_policies
 
 _LAYERS = 32

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from eebench.board import Board, RankBy
 from eebench.cli.options import comma_separated, quiet_option
 from eebench.errors import EEBenchError
+from eebench.ranking.board import Board, RankBy
 
 if TYPE_CHECKING:
     from eebench.published.kept_traces import KeptTrace
@@ -63,7 +63,7 @@ def rank(
 def print_standing(board: Board) -> None:
     """A policy's place on traces, and what they do not tell."""
     from eebench.published.replaying import NOT_MEASURED
-    from eebench.terminal import show
+    from eebench.reports.terminal import show
 
     show(board, Console())
     click.echo(f"EE-scores by quality are left open: {NOT_MEASURED}")
@@ -71,13 +71,13 @@ def print_standing(board: Board) -> None:
 
 def _traces(folders: Sequence[Path], stack: ExitStack) -> list[KeptTrace]:
     """The traces in these folders; else those in the cache, or where it has none, those that come with EEBench."""
+    from eebench.archives import opened
     from eebench.cache import traces_dir
     from eebench.published.kept_traces import in_cache, published_in
     from eebench.published.published_traces import LIMITS
     from eebench.published.standing import shipped_traces
     from eebench.statistics import fingerprint
-    from eebench.submission.archives import opened
-    from eebench.trace_cache import TraceCache
+    from eebench.traces.cache import TraceCache
 
     if folders:
         return [kept for folder in folders for kept in published_in(stack.enter_context(opened(folder, LIMITS)))]

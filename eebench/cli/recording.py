@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from eebench.progress import Progress
-    from eebench.store import Ending, Store
+    from eebench.records.store import Ending, Store
 
 
 @contextmanager
@@ -23,9 +23,9 @@ def recorded(
     Args:
         if_stopped: what to say when it is stopped from the keyboard: what is kept.
     """
-    from eebench import provenance
-    from eebench.models import choose_device
-    from eebench.store import Store
+    from eebench.models.loading import choose_device
+    from eebench.records import provenance
+    from eebench.records.store import Store
 
     on = choose_device(device)
     with Store.open(db) as store:
@@ -56,6 +56,6 @@ def _command(db: str | None) -> str:
 
 
 def _shown(db: str) -> str:
-    from eebench.database import parse_url, shown
+    from eebench.records.database import parse_url, shown
 
     return shown(parse_url(db)) if "://" in db else db

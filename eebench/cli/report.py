@@ -12,14 +12,14 @@ from typing import Literal, get_args
 import click
 from rich.console import Console
 
-from eebench.board import Board, RankBy
 from eebench.cli.options import comma_separated, db_option
-from eebench.comparable import sentences
 from eebench.errors import EEBenchError, unknown
-from eebench.report import FORMATS, SHEET_FORMATS
-from eebench.results import KV_MODES, KvMode
-from eebench.store import Store
-from eebench.terminal import show, show_kv_modes, show_sheet, show_timings
+from eebench.ranking.board import Board, RankBy
+from eebench.records.comparable import sentences
+from eebench.records.results import KV_MODES, KvMode
+from eebench.records.store import Store
+from eebench.reports.terminal import show, show_kv_modes, show_sheet, show_timings
+from eebench.reports.text import FORMATS, SHEET_FORMATS
 
 By = Literal["policy", "model", "family", "level", "kv-mode", "time"]
 
@@ -158,7 +158,7 @@ def _board(
     metric: str | None,
 ) -> Board:
     """The board of the newest results of these models and tasks; policies are ranked among all, and then picked."""
-    from eebench.ranking import rank
+    from eebench.ranking.ee_score import rank
 
     newest = store.newest(models, tasks, kv_mode, metric)
     timed = store.newest_timings({stored.evaluation.model for stored in newest.results})
@@ -177,7 +177,7 @@ def _board(
 def _by_model(
     store: Store, models: Sequence[str], tasks: Sequence[str], kv_mode: KvMode, metric: str | None, by_family: bool
 ) -> _Shown:
-    from eebench.model_report import family_records, model_records, sheet
+    from eebench.reports.by_model import family_records, model_records, sheet
 
     newest = store.newest(models, tasks, kv_mode, metric)
     records = (family_records if by_family else model_records)(newest.results, store)
@@ -199,7 +199,7 @@ def _by_level(
     kv_mode: KvMode,
     metric: str | None,
 ) -> _Shown:
-    from eebench.level_report import level_records, level_sheet
+    from eebench.reports.by_level import level_records, level_sheet
 
     board = _board(store, models, tasks, policies, by, kv_mode, metric)
     records = level_records(board)
@@ -214,7 +214,7 @@ def _by_level(
 def _by_kv_mode(
     store: Store, models: Sequence[str], tasks: Sequence[str], policies: Sequence[str], metric: str | None
 ) -> _Shown:
-    from eebench.kv_modes import kv_mode_records, kv_mode_sheet
+    from eebench.reports.by_kv_mode import kv_mode_records, kv_mode_sheet
 
     records = kv_mode_records(store.newest_by_mode(models, tasks, metric))
     _check_policies(policies, {record["policy"] for record in records}, "Under several KV modes")
@@ -227,7 +227,7 @@ def _by_kv_mode(
 
 
 def _by_time(store: Store, models: Sequence[str], tasks: Sequence[str], policies: Sequence[str]) -> _Shown:
-    from eebench.timing_report import timing_sheet
+    from eebench.reports.of_time import timing_sheet
 
     newest = store.newest_timings(models)
     chosen = [stored for stored in newest.timings if not tasks or stored.timing.task in tasks]

@@ -22,7 +22,7 @@ from eebench.errors import EEBenchError
 
 if TYPE_CHECKING:
     from eebench.progress import Terminal
-    from eebench.results import KvMode
+    from eebench.records.results import KvMode
     from eebench.run import RunPlan
 
 
@@ -106,12 +106,12 @@ def run(
     sequences = _batch_size(batch_size)
     progress = Terminal(quiet=quiet)
     if loading["offline"]:
-        from eebench.hub import go_offline
+        from eebench.models.hub import go_offline
 
         go_offline()
     with progress.stage("Starting"):
         from eebench.harness import TaskOptions
-        from eebench.models import LoadOptions
+        from eebench.models.loading import LoadOptions
         from eebench.run import KvOptions, plan
 
     own = GENERATION_TASKS if execute or kv_modes not in ((), ("full",)) else LIKELIHOOD_TASKS

@@ -13,7 +13,7 @@ import click
 from eebench.cli.options import comma_separated, db_option
 
 if TYPE_CHECKING:
-    from eebench.store import Store
+    from eebench.records.store import Store
     from eebench.submission.checks import Checks
 
 OUT = click.Path(path_type=Path)
@@ -43,8 +43,8 @@ def build(out: Path, db: str | None, leaderboard: Path | None, models: Sequence[
     from eebench.plots.style import check_installed
 
     check_installed()
+    from eebench.records.store import Store
     from eebench.site.build import build as build_site
-    from eebench.store import Store
 
     if leaderboard:
         with tempfile.TemporaryDirectory() as temporary, Store.open(f"{temporary}/loaded.db") as store:

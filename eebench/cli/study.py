@@ -84,14 +84,14 @@ def study(
         )
     progress = Terminal(quiet=quiet)
     if loading["offline"]:
-        from eebench.hub import go_offline
+        from eebench.models.hub import go_offline
 
         go_offline()
     with progress.stage("Starting"):
         from rich.console import Console
 
         from eebench.harness import TaskOptions
-        from eebench.models import LoadOptions, resolve
+        from eebench.models.loading import LoadOptions, resolve
         from eebench.study.measure import plan_study
         from eebench.study.measure import study as measure
         from eebench.study.render import show, write

@@ -18,7 +18,7 @@ from eebench.cli.options import (
 )
 from eebench.cli.recording import db_option_of, recorded
 from eebench.own_tasks import DEFAULT_GENERATION_TASK
-from eebench.results import KV_MODES, KvMode
+from eebench.records.results import KV_MODES, KvMode
 
 if TYPE_CHECKING:
     from eebench.progress import Terminal
@@ -111,13 +111,13 @@ def time(
     for warning in chosen.warnings:
         progress.warn(warning)
     if loading["offline"]:
-        from eebench.hub import go_offline
+        from eebench.models.hub import go_offline
 
         go_offline()
     with progress.stage("Starting"):
         from eebench import run, timing
         from eebench.harness import TaskOptions
-        from eebench.models import LoadOptions
+        from eebench.models.loading import LoadOptions
 
     options = TaskOptions(limit, num_fewshot, False, seed, datasets_dir, new_tokens)
     with progress.stage("Loading tasks"):
@@ -128,8 +128,8 @@ def time(
 def _time_into(plan: TimingPlan, db: str | None, seed: int, progress: Terminal) -> None:
     from rich.console import Console
 
-    from eebench.results import StoredTiming
-    from eebench.terminal import show_timings
+    from eebench.records.results import StoredTiming
+    from eebench.reports.terminal import show_timings
     from eebench.timing import measure
 
     if_stopped = "stopped; models and tasks whose rounds were all done are kept, and nothing of the others."

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from eebench.cache import traces_dir
 from eebench.errors import EEBenchError, unknown
-from eebench.trace_cache import CachedTrace, TraceCache
+from eebench.traces.cache import CachedTrace, TraceCache
 
 
 @click.group(invoke_without_command=True)

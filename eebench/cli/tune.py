@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from eebench.cli.options import load_options, quiet_option
-from eebench.recipe import CURRICULA, METHODS, OBJECTIVES, WEIGHTINGS, Recipe
+from eebench.tuning.recipe import CURRICULA, METHODS, OBJECTIVES, WEIGHTINGS, Recipe
 
 
 def _default(name: str) -> Any:
@@ -100,8 +100,8 @@ def tune(
     recipe = Recipe(model=model, data=data, **of_recipe)
     progress = Terminal(quiet=quiet)
     with progress.stage("Starting"):
-        from eebench import tuning
-        from eebench.models import LoadOptions
+        from eebench.models.loading import LoadOptions
+        from eebench.tuning import train as tuning
 
     options = LoadOptions(**given)
     every = {"save_every": save_every, "measure_every": measure_every}

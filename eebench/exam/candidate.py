@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from eebench.errors import EEBenchError
 from eebench.exam.traces import likely
 from eebench.fitting import fit_all
+from eebench.plugins.modules import FILE_MODULE, one_line
 from eebench.policy import ExitPolicy, field_extra
-from eebench.policy_modules import FILE_MODULE, one_line
 from eebench.replaying import replay
 from eebench.spec import parameters, parse_policies
 

@@ -20,9 +20,9 @@ from eebench.exam.candidate import (
 )
 from eebench.exam.traces import ExamTrace, likely, many
 from eebench.fitting import fit_all
-from eebench.installed_policies import NAME
+from eebench.plugins.installed import NAME
+from eebench.plugins.registry import KINDS
 from eebench.policy import ExitPolicy, field_extra
-from eebench.registry import KINDS
 from eebench.replaying import replay
 from eebench.spec import PolicySpec, parameters, parse_policies, settings_for
 

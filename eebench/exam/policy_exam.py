@@ -15,7 +15,7 @@ import numpy as np
 from eebench.errors import EEBenchError
 from eebench.exam import decisions, declarations
 from eebench.exam.candidate import Broken, Candidate, Seen
-from eebench.policy_modules import ModuleRaised, line_in, one_line
+from eebench.plugins.modules import ModuleRaised, line_in, one_line
 
 Promise = Callable[[Candidate], Seen]
 

@@ -8,16 +8,16 @@ from typing import get_args
 
 import numpy as np
 
-from eebench.board import RankBy
 from eebench.errors import EEBenchError, unknown
 from eebench.plots.heatmap import heatmap
 from eebench.plots.layers import histograms, lens
 from eebench.plots.pareto import pareto, with_data
 from eebench.plots.points import X, Y, no_skill_end, points
 from eebench.plots.style import Chart, policy_series
-from eebench.ranking import KIND_ORDER, by_evaluation, rank
-from eebench.results import KvMode, StoredResult
-from eebench.store import Store
+from eebench.ranking.board import RankBy
+from eebench.ranking.ee_score import KIND_ORDER, by_evaluation, rank
+from eebench.records.results import KvMode, StoredResult
+from eebench.records.store import Store
 
 MOST_HISTOGRAMS = 48
 """Settings in one figure."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from eebench.errors import EEBenchError
+from eebench.files import write_whole
 from eebench.plots.style import Chart
-from eebench.trace_cache import write_whole
 
 FORMATS = (".svg", ".png", ".pdf")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from eebench.formats import MISSING
 from eebench.plots.points import PLANES, START, Point, X, Y, saving
 from eebench.plots.style import GREY, Chart, Series
+from eebench.reports.formats import MISSING
 
 TITLES = {
     "layers": "layers saved",

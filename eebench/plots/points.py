@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
 
-from eebench.ranking import by_evaluation, vertices
-from eebench.results import Evaluation, StoredResult, Summary
+from eebench.ranking.ee_score import by_evaluation, vertices
+from eebench.records.results import Evaluation, StoredResult, Summary
 
 X = Literal["layers", "compute"]
 Y = Literal["fidelity", "quality"]

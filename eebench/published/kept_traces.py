@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eebench.errors import EEBenchError
 from eebench.published.trace_checks import wrong_with
-from eebench.trace_cache import FORMAT, CachedTrace, DamagedTrace, TraceCache, TraceKey, read_trace, read_tree
-from eebench.trace_manifest import Hash, TraceManifest, manifests_in
-from eebench.traces import Trace, concatenate
-from eebench.trees import Tree, concatenate_trees
+from eebench.traces.cache import FORMAT, CachedTrace, DamagedTrace, TraceCache, TraceKey, read_trace, read_tree
+from eebench.traces.manifest import Hash, TraceManifest, manifests_in
+from eebench.traces.trace import Trace, concatenate
+from eebench.traces.trees import Tree, concatenate_trees
 
 DESCRIPTION = "trace.json"
 
@@ -24,7 +24,7 @@ PUBLISHED_FORMAT = 1
 
 
 class Key(BaseModel):
-    """What a trace is a trace of, as `eebench.trace_cache.TraceKey` has it."""
+    """What a trace is a trace of, as `eebench.traces.cache.TraceKey` has it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

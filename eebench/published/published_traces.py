@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from eebench.archives import Limits, opened, slug, written_whole
 from eebench.errors import EEBenchError
 from eebench.published.kept_traces import DESCRIPTION, KeptTrace, check_hashes, published_in
 from eebench.statistics import fingerprint
-from eebench.submission.archives import Limits, opened, slug, written_whole
-from eebench.trace_cache import DamagedTrace, TraceCache, read_trace, read_tree
+from eebench.traces.cache import DamagedTrace, TraceCache, read_trace, read_tree
 
 LIMITS = Limits(files=100_000, bytes=1 << 38)
 """Of what is imported: a quarter of a terabyte."""

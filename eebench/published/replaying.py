@@ -4,7 +4,7 @@ Layers saved, compute saved and fidelity follow from what the layers said. Quali
 judge, and it is left open.
 
     from eebench.published.replaying import DocumentRows, replay_published
-    from eebench.ranking import rank
+    from eebench.ranking.ee_score import rank
 
     results = replay_published("traces/", ["./my_policy.py", "all"])
     board = rank(results, documents=DocumentRows(results))
@@ -19,17 +19,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from eebench.answers import LikelihoodAnswers, TreeAnswers
 from eebench.errors import EEBenchError
 from eebench.fitting import fitted_settings
+from eebench.generation.answers import LikelihoodAnswers, TreeAnswers
+from eebench.plugins.registry import find_policy
 from eebench.policy import ExitPolicy
 from eebench.progress import Progress, Silent
 from eebench.published.kept_traces import KeptTrace, published_in
-from eebench.registry import find_policy
-from eebench.results import Columns, Evaluation, MetricValue, StoredResult, columns
+from eebench.records.results import Columns, Evaluation, MetricValue, StoredResult, columns
 from eebench.scoring import Scorer
 from eebench.spec import PolicySpec, parse_policies
-from eebench.trees import Tree, Walk
+from eebench.traces.trees import Tree, Walk
 
 if TYPE_CHECKING:
     from eebench.metrics import TaskScorer

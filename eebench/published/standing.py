@@ -8,12 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from eebench import ranking
-from eebench.board import Board, RankBy
 from eebench.errors import EEBenchError
 from eebench.progress import Progress
 from eebench.published.kept_traces import DESCRIPTION, KeptTrace, published_in
 from eebench.published.replaying import NOT_MEASURED, DocumentRows, replay_kept
+from eebench.ranking import ee_score as ranking
+from eebench.ranking.board import Board, RankBy
 from eebench.spec import parse_policies
 from eebench.statistics import fingerprint
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eebench.policy import Bools, Ints
-from eebench.prompts import position_keys
-from eebench.traces import HASHED, Document, Request, Trace
-from eebench.trees import Tree
+from eebench.traces.prompts import position_keys
+from eebench.traces.trace import HASHED, Document, Request, Trace
+from eebench.traces.trees import Tree
 
 LONGEST = 1 << 24
 """Positions that a request may have."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from eebench.formats import Record, percent, quality, signed
-from eebench.kv_modes import FIGURES, MEANINGS, TO_FULL, averages, by_setting, kv_mode_records
-from eebench.results import KV_MODES, KvMode, StoredResult
+from eebench.records.results import KV_MODES, KvMode, StoredResult
+from eebench.reports.by_kv_mode import FIGURES, MEANINGS, TO_FULL, averages, by_setting, kv_mode_records
+from eebench.reports.formats import Record, percent, quality, signed
 from eebench.site.commands import command
 from eebench.site.material import Material
 from eebench.site.slugs import model_page, policy_page, task_page

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from eebench.catalogue import catalogue
-from eebench.formats import decimal, percent, quality
+from eebench.models.catalogue import catalogue
 from eebench.plots.figures import settings_in_order, telling
-from eebench.results import Evaluation, KvMode, StoredResult
+from eebench.records.results import Evaluation, KvMode, StoredResult
+from eebench.reports.formats import decimal, percent, quality
 from eebench.site.boards import Boards
 from eebench.site.material import Material
 from eebench.site.plots import POINT, histogram_data, histogram_spec, lens_spec, pareto_data

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from eebench.board import RankingRow
-from eebench.formats import MISSING
+from eebench.plugins.registry import builtin_policies, source_hash
 from eebench.policy import ExitPolicy
-from eebench.registry import builtin_policies, source_hash
-from eebench.results import Evaluation, StoredResult
+from eebench.ranking.board import RankingRow
+from eebench.records.results import Evaluation, StoredResult
+from eebench.reports.formats import MISSING
 from eebench.site.boards import HEADERS, POLICY, Boards, at_99, picked, rank_cell, scores
 from eebench.site.commands import command
 from eebench.site.material import Material

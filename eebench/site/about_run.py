@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from eebench.results import StoredResult
+from eebench.records.results import StoredResult
+from eebench.records.store import Run
 from eebench.site.material import Material
 from eebench.site.slugs import model_page, task_page
 from eebench.site.tables import Header, Row, Table, number, words
 from eebench.site.times import timing_table
-from eebench.store import Run
 
 
 def run_context(run: Run, material: Material) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from eebench.formats import quality
-from eebench.results import Evaluation, KvMode
+from eebench.records.results import Evaluation, KvMode
+from eebench.reports.formats import quality
 from eebench.site.about_model import lens_table, lens_words
 from eebench.site.boards import Boards
 from eebench.site.material import Material

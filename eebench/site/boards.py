@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, get_args
 
-from eebench.board import Board, Interval, RankBy, RankingRow
-from eebench.formats import MISSING, decimal
-from eebench.ranking import rank
-from eebench.results import KvMode, StoredResult
+from eebench.ranking.board import Board, Interval, RankBy, RankingRow
+from eebench.ranking.ee_score import rank
+from eebench.records.results import KvMode, StoredResult
+from eebench.reports.formats import MISSING, decimal
 from eebench.site.commands import command
 from eebench.site.material import Material
 from eebench.site.slugs import policy_page

@@ -9,10 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from eebench import strict_json
+from eebench.records.store import Store
 from eebench.site import folder
 from eebench.site.material import Material, gather
 from eebench.site.pages import Page, navigation, pages
-from eebench.store import Store
 from eebench.submission.checks import Checks
 from eebench.templates import environment
 

@@ -6,12 +6,12 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
+from eebench.plugins.registry import builtin_policies
 from eebench.policy import ExitPolicy
 from eebench.quality import name_of
-from eebench.registry import builtin_policies
-from eebench.results import StoredResult
+from eebench.records.results import StoredResult
+from eebench.records.store import Run
 from eebench.spec import PolicySpec
-from eebench.store import Run
 
 VALUED = ("--limit", "--max-gen-toks", "--num-fewshot", "--seed", "--metric", "--dtype", "--quantize")
 FLAGS = ("--apply-chat-template", "--half-layers", "--execute", "--trust-remote-code", "--allow-pickle")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from eebench.comparable import sentences
 from eebench.errors import EEBenchError
-from eebench.kv_modes import by_setting
 from eebench.plots.figures import Pair, agreement
-from eebench.results import KV_MODES, Columns, Evaluation, KvMode, StoredResult, StoredTiming
-from eebench.store import Newest, Run, Store
+from eebench.records.comparable import sentences
+from eebench.records.results import KV_MODES, Columns, Evaluation, KvMode, StoredResult, StoredTiming
+from eebench.records.store import Newest, Run, Store
+from eebench.reports.by_kv_mode import by_setting
 from eebench.submission.checks import Checks
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eebench.formats import decimal
+from eebench.reports.formats import decimal
 from eebench.site.about_kv_modes import kv_modes_context
 from eebench.site.about_model import model_context
 from eebench.site.about_policy import policy_context

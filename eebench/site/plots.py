@@ -9,7 +9,7 @@ from eebench.plots.layers import histogram, lens
 from eebench.plots.pareto import pareto
 from eebench.plots.points import PLANES, START, no_skill_end, points
 from eebench.plots.style import policy_series
-from eebench.results import StoredResult
+from eebench.records.results import StoredResult
 from eebench.site.material import Material
 
 POINT = ("policy", "kind", "setting", *START, "exit", "curve")

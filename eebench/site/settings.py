@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from eebench.formats import decimal, quality
-from eebench.results import KV_MODES, StoredResult
+from eebench.records.results import KV_MODES, StoredResult
+from eebench.records.store import Run
+from eebench.reports.formats import decimal, quality
 from eebench.site.boards import parameters
 from eebench.site.commands import command
 from eebench.site.slugs import run_page, task_page
 from eebench.site.tables import Cell, Header, Row, Table, number, share, words
-from eebench.store import Run
 
 Column = tuple[Header, Callable[[StoredResult], Cell]]
 

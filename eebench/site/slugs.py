@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eebench.file_names import slug
+from eebench.files import slug
 
 
 def policy_page(name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from itertools import groupby
 from typing import Any
 
-from eebench.formats import percent
+from eebench.reports.formats import percent
 
 
 @dataclass(frozen=True)

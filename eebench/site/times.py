@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eebench.results import StoredTiming
+from eebench.records.results import StoredTiming
+from eebench.reports.of_time import timing_sheet
 from eebench.site.tables import Cell, Header, Row, Table, words
-from eebench.timing_report import timing_sheet
 
 
 def timing_table(timings: Sequence[StoredTiming]) -> Table:

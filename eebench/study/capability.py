@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eebench.bootstrap import Estimate, interval
-from eebench.eas import eas
 from eebench.policy import Ints
+from eebench.ranking.bootstrap import Estimate, interval
+from eebench.ranking.eas import eas
 from eebench.study.material import Material
 
 

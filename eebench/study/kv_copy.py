@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eebench.bootstrap import Resampler
-from eebench.results import Evaluation, KvMode, Result
+from eebench.ranking.bootstrap import Resampler
+from eebench.records.results import Evaluation, KvMode, Result
 
 LENGTHS = (1, 2, 4, 8, 16, 32, 64, 128)
 MODES: tuple[KvMode, ...] = ("full", "propagate", "copy")

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eebench.bootstrap import Estimate, interval
 from eebench.policy import Bools, ExitPolicy, Ints
-from eebench.ranking import at_levels, skill_of
+from eebench.ranking.bootstrap import Estimate, interval
+from eebench.ranking.ee_score import at_levels, skill_of
+from eebench.records.results import StoredResult
 from eebench.replaying import replay
-from eebench.results import StoredResult
 from eebench.study.material import Material, TaskMaterial
 
 BINS = 15

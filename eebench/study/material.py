@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eebench.bootstrap import Resampler
 from eebench.policy import Bools, Ints
-from eebench.results import Result
+from eebench.ranking.bootstrap import Resampler
+from eebench.records.results import Result
 from eebench.study.words import Surfaces, TokenClasses, classes_of
-from eebench.traces import Trace, concatenate
+from eebench.traces.trace import Trace, concatenate
 
 if TYPE_CHECKING:
     from eebench.cost import CostModel
-    from eebench.results import Evaluation
+    from eebench.records.results import Evaluation
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from eebench.study.verdict import Studied
 from eebench.study.words import Surfaces
 from eebench.subject import Subject, load_subject
 from eebench.task_traces import Traced, trace_task
-from eebench.trace_cache import TraceCache
+from eebench.traces.cache import TraceCache
 
 if TYPE_CHECKING:
-    from eebench.models import LoadOptions
+    from eebench.models.loading import LoadOptions
 
 CALIBRATED = "confidence:calibrated=true,threshold=[0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,0.95,0.98,0.99]"
 """Settings beside the default sweeps: does calibrating each layer's confidence help?"""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from eebench.errors import EEBenchError
+from eebench.files import write_whole
 from eebench.study.report import Report, Table
 from eebench.templates import environment
-from eebench.trace_cache import write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,8 +8,8 @@ from functools import partial
 
 import pandas as pd
 
-from eebench.bootstrap import LEVEL, Estimate
-from eebench.file_names import slug
+from eebench.files import slug
+from eebench.ranking.bootstrap import LEVEL, Estimate
 from eebench.study import charts
 from eebench.study.kv_copy import quality_by_length, survival
 from eebench.study.locating import ee_scores, location_row, reliability, savings_at

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from eebench.bootstrap import interval
 from eebench.policy import Bools, Ints
+from eebench.ranking.bootstrap import interval
 from eebench.study.material import Material
 from eebench.study.words import KINDS, PARTS
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from eebench.files import write_whole
 from eebench.study.charts import training
 from eebench.study.render import svg
-from eebench.trace_cache import write_whole
 
 FULL, EARLY, SAVING = "loss of the full model (nats)", "loss of earlier layers (nats)", "layers an oracle saves"
 

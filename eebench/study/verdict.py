@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from eebench.bootstrap import Estimate, interval
+from eebench.ranking.bootstrap import Estimate, interval
 from eebench.study.capability import Capability, dealt_out, saved_draws
 from eebench.study.kv_copy import Decoded, kept_draws
 from eebench.study.locating import Located, within_draws

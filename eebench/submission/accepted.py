@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from eebench.quality import is_mean
-from eebench.results import Evaluation, Result
+from eebench.records.results import Evaluation, Result
 from eebench.submission.bundles import Bundle, Measured
 
 Key = tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What the files of a bundle may hold, and the records of `eebench.results` that are made of them.
+"""What the files of a bundle may hold, and the records of `eebench.records.results` that are made of them.
 
 What a file says is checked here for its form only; whether it can be true, `eebench.submission.verification` says.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from eebench.policy import Kind
-from eebench.results import COIN, Columns, Evaluation, KvMode, MetricValue, Provenance, Result, Summary
+from eebench.records.results import COIN, Columns, Evaluation, KvMode, MetricValue, Provenance, Result, Summary
 from eebench.scoring import SEQUENCE_COLUMNS
 
 FORMAT = 2
@@ -36,7 +36,7 @@ class Record(BaseModel):
 
 
 class Figures(Record):
-    """`eebench.results.Summary`."""
+    """`eebench.records.results.Summary`."""
 
     n_docs: Whole
     n_positions: Whole
@@ -93,7 +93,7 @@ class DocumentRow(Record):
 
 
 class EvaluationFile(Record):
-    """`eebench.results.Evaluation`, with a line per document."""
+    """`eebench.records.results.Evaluation`, with a line per document."""
 
     model: Named
     model_id: Named
@@ -131,7 +131,7 @@ class EvaluationFile(Record):
 
 
 class Rows(Record):
-    """`eebench.results.Result.documents`: a list per column; one that is left out is as where all stop at layer 1."""
+    """`eebench.records.results.Result.documents`: a list per column; one left out is as where all stop at layer 1."""
 
     id: tuple[Whole, ...] | None = None
     n_positions: tuple[Whole, ...] | None = None
@@ -155,14 +155,14 @@ class Rows(Record):
 
 
 class Metric(Record):
-    """`eebench.results.MetricValue`."""
+    """`eebench.records.results.MetricValue`."""
 
     value: float | None
     stderr: float | None
 
 
 class ResultLine(Record):
-    """`eebench.results.Result`, a line of a file."""
+    """`eebench.records.results.Result`, a line of a file."""
 
     policy: Named
     kind: Kind
@@ -196,7 +196,7 @@ class ResultLine(Record):
 
 
 class FromRun(Record):
-    """`eebench.results.Provenance`, and when the run began and ended."""
+    """`eebench.records.results.Provenance`, and when the run began and ended."""
 
     started: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT[\d:+.]{1,40}$")]
     finished: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT[\d:+.]{1,40}$")]

@@ -15,7 +15,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from eebench import strict_json
-from eebench.results import COIN, Columns, Evaluation, Result
+from eebench.records.results import COIN, Columns, Evaluation, Result
 from eebench.scoring import SEQUENCE_COLUMNS
 from eebench.submission.bundle_format import Contents, DocumentRow
 

@@ -18,10 +18,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from eebench.archives import Limits, files_in, opened, slug, written_whole
 from eebench.errors import EEBenchError
-from eebench.policy_sources import hash_of
-from eebench.results import Evaluation, Provenance, Result
-from eebench.submission.archives import Limits, files_in, opened, slug, written_whole
+from eebench.plugins.sources import hash_of
+from eebench.records.results import Evaluation, Provenance, Result
 from eebench.submission.bundle_format import (
     FORMAT,
     Contents,

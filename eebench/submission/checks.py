@@ -20,10 +20,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eebench.errors import EEBenchError
-from eebench.results import StoredResult
+from eebench.files import write_whole
+from eebench.records.results import StoredResult
 from eebench.submission.bundles import where
 from eebench.submission.verification import Report
-from eebench.trace_cache import write_whole
 
 CHECKS = "checks"
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from eebench.own_tasks import GENERATION_TASKS, OWN_TASKS
 from eebench.quality import follows, is_informative, quality_of, stderr_of
-from eebench.results import COIN, Evaluation, Result
+from eebench.records.results import COIN, Evaluation, Result
 from eebench.submission.figure_checks import wrong_metrics, wrong_selection, wrong_summaries
 from eebench.submission.ground import Ground, wrong_lengths
 from eebench.submission.row_checks import (
@@ -24,8 +24,8 @@ from eebench.submission.row_checks import (
     wrong_oracle,
     wrong_values,
 )
-from eebench.trace_manifest import CostNumbers, hash_of_documents
-from eebench.traces import Document
+from eebench.traces.manifest import CostNumbers, hash_of_documents
+from eebench.traces.trace import Document
 
 
 def wrong_with_evaluation(ground: Ground) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import fields
 
 from eebench.policy import Bools
 from eebench.quality import follows, is_mean, name_of, quality_of, retention_of, stderr_of
-from eebench.results import Columns, MetricValue, Result, Summary
+from eebench.records.results import Columns, MetricValue, Result, Summary
 from eebench.scoring import SEQUENCE_COLUMNS
 from eebench.submission.ground import Ground
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eebench.cost import CostModel
 from eebench.policy import Bools
-from eebench.results import Columns, Evaluation
+from eebench.records.results import Columns, Evaluation
 from eebench.scoring import PARTS, SEQUENCE_COLUMNS
 from eebench.submission.bundles import Measured
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from eebench.store import Store
+from eebench.records.store import Store
 from eebench.submission.bundles import Bundle
 from eebench.submission.standings import names_apart, origin
 

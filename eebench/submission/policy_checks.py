@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from pydantic import ValidationError
 
+from eebench.plugins.registry import builtin_policies, source_hash
+from eebench.plugins.sources import hash_of
 from eebench.policy import ExitPolicy
-from eebench.policy_sources import hash_of
-from eebench.registry import builtin_policies, source_hash
-from eebench.results import Columns, Result
+from eebench.records.results import Columns, Result
 from eebench.submission.ground import Ground
 from eebench.submission.policy_audit import policies_defined, reaches_beyond
 

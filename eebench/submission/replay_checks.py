@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from eebench.answers import Answers, tokens_of
 from eebench.fitting import fit_all
+from eebench.generation.answers import Answers, tokens_of
 from eebench.policy import ExitPolicy
 from eebench.published.kept_traces import KeptTrace
 from eebench.published.replaying import LeavesTree, Replayable
-from eebench.results import COIN, Columns, Evaluation, Result
+from eebench.records.results import COIN, Columns, Evaluation, Result
 from eebench.submission.bundles import Measured
 from eebench.submission.figure_checks import same
-from eebench.traces import Trace
+from eebench.traces.trace import Trace
 
 UNSEEN = "quality"
 """The column that a trace does not tell."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from eebench.policy import Bools
 from eebench.quality import follows, is_mean
-from eebench.results import Columns
+from eebench.records.results import Columns
 from eebench.submission.compute_bounds import SLACK, Sums, least, least_full, most, most_with_kv
 from eebench.submission.ground import Ground, Numbers, first_of
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from eebench.comparable import EVALUATION_KEY, left_out, sentences, with_newest
 from eebench.errors import EEBenchError
-from eebench.results import Evaluation, KvMode, Result, StoredResult
+from eebench.records.comparable import EVALUATION_KEY, left_out, sentences, with_newest
+from eebench.records.results import Evaluation, KvMode, Result, StoredResult
 from eebench.submission.bundles import Bundle, Measured
 
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from eebench.archives import opened
 from eebench.errors import EEBenchError
 from eebench.published.kept_traces import DESCRIPTION, KeptTrace, published_in
-from eebench.submission.archives import opened
 from eebench.submission.bundles import CONTENTS, LIMITS, Bundle, read_bundle
 
 BUNDLES, TRACES = "bundles", "traces"

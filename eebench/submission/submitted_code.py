@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from eebench.plugins.registry import load_policy_file
+from eebench.plugins.sources import hash_of
 from eebench.policy import ExitPolicy
-from eebench.policy_sources import hash_of
-from eebench.registry import load_policy_file
 from eebench.submission.bundles import Bundle
 from eebench.submission.policy_audit import policies_defined
 

@@ -16,7 +16,7 @@ from eebench.policy import ExitPolicy
 from eebench.published.kept_traces import KeptTrace
 from eebench.published.replaying import LeavesTree
 from eebench.quality import follows
-from eebench.results import Result
+from eebench.records.results import Result
 from eebench.statistics import fingerprint
 from eebench.submission.accepted import Accepted
 from eebench.submission.bundles import Bundle, Measured

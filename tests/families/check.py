@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from eebench.blocks import LayerReader
 from eebench.cost import cost_model
 from eebench.errors import EEBenchError
+from eebench.generation.tree_runner import TreeRunner
 from eebench.model_check import tail_operations, why_not_executed
-from eebench.tracing import EncodedDocument, EncodedRequest, Window, trace_documents
-from eebench.tree_runner import TreeRunner
+from eebench.models.blocks import LayerReader
+from eebench.traces.tracing import EncodedDocument, EncodedRequest, Window, trace_documents
 from tests.families.shrink import small_model
 
 TOLERANCE = 1e-5

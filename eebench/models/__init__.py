@@ -1,0 +1,1 @@
+"""Models: from the name a user types to weights in memory."""

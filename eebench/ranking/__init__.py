@@ -1,0 +1,1 @@
+"""The ranking: EE-scores with their intervals, from records that may be compared."""

@@ -1,0 +1,148 @@
+"""How sure a ranking is: EE-scores drawn again and again over test documents, the same draws for every policy.
+
+The vertices of a policy's curve stay those that were chosen on the calibration documents; what is drawn again are the
+test documents that they are valued on (a paired bootstrap, Efron 1979). Results of several models on one task are drawn
+together, since their documents are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eebench.policy import Bools
+from eebench.ranking.board import Interval, RankBy, RankingRow
+from eebench.ranking.bootstrap import DRAWS, interval
+from eebench.ranking.drawn_figures import DrawnFigures, Draws, drawn_figures, weights_of
+from eebench.ranking.ee_score import Documents, Key, area_above, by_evaluation, points_of, vertices
+from eebench.records.results import COIN, Columns, StoredResult
+
+NOTHING: Draws = np.zeros(1 + DRAWS)
+
+
+class ScoreDraws:
+    """EE-scores of policies under draws of the test documents."""
+
+    def __init__(self, by_policy: Mapping[str, Sequence[StoredResult]], documents: Documents) -> None:
+        self._by_policy = by_policy
+        self._tasks = _Tasks(by_policy, documents)
+        self._scores: dict[tuple[str, RankBy], Draws | None] = {}
+
+    def scores(self, policy: str, by: RankBy) -> Draws | None:
+        """A policy's EE-score; None where it has none, or documents cannot be drawn again."""
+        if (policy, by) not in self._scores:
+            self._scores[policy, by] = self._drawn(policy, by)
+        return self._scores[policy, by]
+
+    def with_intervals(self, row: RankingRow) -> RankingRow:
+        """A policy's row with the intervals of its scores."""
+        layers, compute, quality = (self._interval(row.policy, by) for by in get_args(RankBy))
+        return replace(row, interval_layers=layers, interval_compute=compute, interval_quality=quality)
+
+    def shared_ranks(self, ranked: Sequence[str], by: RankBy) -> dict[str, int]:
+        """The rank of each policy: one more than there are policies that are surely better than it.
+
+        Where some have no draws, nothing is known of what can be told apart, and each has a rank of its own.
+
+        Args:
+            ranked: the policies, the best first.
+        """
+        if any(self.scores(policy, by) is None for policy in ranked):
+            return {policy: number for number, policy in enumerate(ranked, start=1)}
+        return {policy: 1 + sum(self._surely_better(other, policy, by) for other in ranked) for policy in ranked}
+
+    def _surely_better(self, one: str, other: str, by: RankBy) -> bool:
+        better, worse = self.scores(one, by), self.scores(other, by)
+        return one != other and better is not None and worse is not None and interval(better - worse).sign > 0
+
+    def _interval(self, policy: str, by: RankBy) -> Interval | None:
+        scores = self.scores(policy, by)
+        if scores is None:
+            return None
+        found = interval(scores)
+        return (found.low, found.high) if math.isfinite(found.low) else None
+
+    def _drawn(self, policy: str, by: RankBy) -> Draws | None:
+        own, most = (self._tasks.skills(self._by_policy.get(name, ()), by) for name in (policy, "oracle"))
+        shared = own.keys() & most.keys()
+        drawn = [(own[key], most[key]) for key in shared]
+        known = [(skill, oracle) for skill, oracle in drawn if skill is not None and oracle is not None]
+        if not known or len(known) < len(drawn):
+            return None
+        skill, oracle = (np.sum(column, axis=0) for column in zip(*known, strict=True))
+        if oracle[0] <= 0:
+            return None  # nothing to have a share of
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scores: Draws = 100 * skill / oracle
+        return scores
+
+
+class _Tasks:
+    """Every (model, task): its draws, and the points of settings under them."""
+
+    def __init__(self, by_policy: Mapping[str, Sequence[StoredResult]], documents: Documents) -> None:
+        self._documents = documents
+        every = [result for results in by_policy.values() for result in results]
+        self._full = {(r.evaluation.model, r.evaluation.task): r for r in by_policy.get("full", ())}
+        self._evaluations = {(r.evaluation.model, r.evaluation.task): r for r in every}
+        self._weights: dict[Key, NDArray[np.float64]] = {}
+        self._columns: dict[int, Columns] = {}
+
+    def skills(self, results: Sequence[StoredResult], by: RankBy) -> dict[Key, Draws | None]:
+        """A policy's skill on each (model, task) that has a place on the axes."""
+        skills = {}
+        for key, settings in by_evaluation(results).items():
+            points = points_of(settings, by)
+            if points is not None:
+                chosen = [settings[i] for i in vertices(points["calibration"][1:], points["calibration"][0])]
+                skills[key] = self._skill(key, chosen, by) if points["test"][0][0] > 0 else NOTHING
+        return skills
+
+    def _skill(self, key: Key, chosen: Sequence[StoredResult], by: RankBy) -> Draws | None:
+        about = self._documents.of_evaluation(self._evaluations[key].evaluation_id)
+        coin = {name.removeprefix(COIN): values for name, values in about.items() if name.startswith(COIN)}
+        if not coin:
+            return None  # measured before the coin was kept document by document
+        test = np.asarray(about["part"]) == "test"
+        drawn = [self._columns_of(chosen)[result.result_id] for result in chosen]
+        points = [self._point(key, columns, test, by) for columns in (*drawn, coin)]
+        if any(point is None for point in points):
+            return None
+        x, y = (np.stack(values) for values in zip(*(point for point in points if point is not None), strict=True))
+        start = np.zeros((1, x.shape[1]))
+        return area_above(np.concatenate([start, x]), np.concatenate([start + 1, y]))
+
+    def _columns_of(self, results: Sequence[StoredResult]) -> Mapping[int, Columns]:
+        missing = [result for result in results if result.result_id not in self._columns]
+        if missing:
+            self._columns |= self._documents.of_results(missing)
+        return self._columns
+
+    def _point(self, key: Key, columns: Columns, test: Bools, by: RankBy) -> tuple[Draws, Draws] | None:
+        """Saving and what is kept, of a setting."""
+        figures = self._figures(key, columns, test)
+        kept = self._retention(key, figures.quality, test) if by == "quality" else figures.faithful
+        saved = figures.compute_saved if by == "compute" else figures.layers_saved
+        return None if kept is None else (saved, kept)
+
+    def _figures(self, key: Key, columns: Columns, test: Bools) -> DrawnFigures:
+        if key not in self._weights:
+            self._weights[key] = weights_of(key[1], int(test.sum()))
+        rows = {name: np.asarray(values)[test] for name, values in columns.items()}
+        return drawn_figures(rows, self._weights[key], self._evaluations[key].evaluation)
+
+    def _retention(self, key: Key, quality: Draws | None, test: Bools) -> Draws | None:
+        full = self._full.get(key)
+        if full is None or quality is None:
+            return None
+        most = self._figures(key, self._columns_of([full])[full.result_id], test).quality
+        if most is None:
+            return None
+        chance = full.evaluation.chance
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (quality - chance) / (most - chance)

@@ -1,0 +1,1 @@
+"""What was measured, as tables and sentences: in the terminal, and as text that other programs read."""

@@ -1,0 +1,1 @@
+"""Joint optimisation: a training after which every layer can be stopped at."""
