@@ -16,7 +16,7 @@ from eebench.models.loading import LoadOptions
 from eebench.own_tasks import LIKELIHOOD_TASKS
 from eebench.progress import Progress
 from eebench.ranking.board import RankBy
-from eebench.ranking.ee_score import rank
+from eebench.ranking.rank import rank
 from eebench.records.results import Evaluation, Result, StoredResult
 from eebench.reports.text import ranking_records, result_records
 from eebench.run import (

@@ -21,7 +21,7 @@ from eebench import archives
 from eebench.errors import EEBenchError
 from eebench.own_tasks import OWN_TASKS
 from eebench.published.replaying import DocumentRows
-from eebench.ranking.ee_score import rank
+from eebench.ranking.rank import rank
 from eebench.records.results import Evaluation, Result
 from eebench.records.store import Store
 from eebench.submission import bundles

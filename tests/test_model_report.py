@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from eebench.cli import main
 from eebench.ranking.eas import eas
-from eebench.ranking.ee_score import LEVELS, by_evaluation, pick
+from eebench.ranking.picking import LEVELS, pick
+from eebench.ranking.skill import by_evaluation
 from eebench.records.store import Store
 from eebench.reports.by_model import family_of
 from tests.small_models import LAYERS, save_small_model

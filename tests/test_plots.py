@@ -16,7 +16,8 @@ from eebench.errors import EEBenchError
 from eebench.plots.figures import FIGURES, Chosen, agreement, settings_in_order, telling
 from eebench.plots.points import PLANES, no_skill_end, points
 from eebench.plots.style import GREY, policy_series, series
-from eebench.ranking.ee_score import area_above, rank
+from eebench.ranking.rank import rank
+from eebench.ranking.skill import area_above
 from eebench.records.results import StoredResult
 from eebench.records.store import Store
 from tests.records import evaluation, stored, summary

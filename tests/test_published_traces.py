@@ -25,7 +25,7 @@ from eebench.published.kept_traces import DESCRIPTION, KeptTrace, check_hashes, 
 from eebench.published.published_traces import export_traces
 from eebench.published.replaying import DocumentRows, LeavesTree, Replayable, replay_published
 from eebench.published.trace_checks import wrong_with
-from eebench.ranking.ee_score import rank
+from eebench.ranking.rank import rank
 from eebench.records.store import Store
 from eebench.traces.cache import TraceCache, _checksum
 from eebench.traces.trace import Document, Request, Trace
@@ -400,7 +400,7 @@ class TestReplaying:
         script = (
             "import sys\n"
             "from eebench.published.replaying import DocumentRows, replay_published\n"
-            "from eebench.ranking.ee_score import rank\n"
+            "from eebench.ranking.rank import rank\n"
             "results = replay_published(sys.argv[1], [sys.argv[2], 'all'])\n"
             "rank(results, documents=DocumentRows(results))\n"
             "print(sorted({'torch', 'lm_eval', 'transformers', 'datasets', 'sqlalchemy'} & set(sys.modules)))\n"

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eebench.ranking.board import Board
-from eebench.ranking.ee_score import Point, batch_saving, envelope, pick, rank, skill, skill_of
+from eebench.ranking.picking import batch_saving, pick
+from eebench.ranking.rank import rank
+from eebench.ranking.skill import Point, envelope, skill, skill_of
 from eebench.records.results import Evaluation, StoredResult, Summary
 from eebench.traces.trace import Document
 from tests.records import evaluation, stored, summary

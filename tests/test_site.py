@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from eebench.cli import main
 from eebench.cli.run import run as run_command
 from eebench.files import slug
-from eebench.ranking.ee_score import rank
+from eebench.ranking.rank import rank
 from eebench.records.results import KV_MODES, KvMode, StoredResult, Summary
 from eebench.records.store import Run, Store
 from eebench.reports.by_kv_mode import MEANINGS

@@ -225,7 +225,7 @@ def _some(settings: Sequence[str]) -> list[str]:
 def rank(folder: Path | None, models: Sequence[str], tasks: Sequence[str], by: RankBy, kv_mode: KvMode) -> None:
     """Rank what is on a leaderboard, as `eebench report` ranks a database."""
     from eebench.published.replaying import DocumentRows
-    from eebench.ranking import ee_score as ranking
+    from eebench.ranking import rank as ranking
     from eebench.reports.terminal import show
     from eebench.submission.checks import read_checks
     from eebench.submission.standings import standings

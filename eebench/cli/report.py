@@ -158,7 +158,7 @@ def _board(
     metric: str | None,
 ) -> Board:
     """The board of the newest results of these models and tasks; policies are ranked among all, and then picked."""
-    from eebench.ranking.ee_score import rank
+    from eebench.ranking.rank import rank
 
     newest = store.newest(models, tasks, kv_mode, metric)
     timed = store.newest_timings({stored.evaluation.model for stored in newest.results})

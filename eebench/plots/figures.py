@@ -15,7 +15,8 @@ from eebench.plots.pareto import pareto, with_data
 from eebench.plots.points import X, Y, no_skill_end, points
 from eebench.plots.style import Chart, policy_series
 from eebench.ranking.board import RankBy
-from eebench.ranking.ee_score import KIND_ORDER, by_evaluation, rank
+from eebench.ranking.rank import KIND_ORDER, rank
+from eebench.ranking.skill import by_evaluation
 from eebench.records.results import KvMode, StoredResult
 from eebench.records.store import Store
 

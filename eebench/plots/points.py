@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
 
-from eebench.ranking.ee_score import by_evaluation, vertices
+from eebench.ranking.skill import by_evaluation, vertices
 from eebench.records.results import Evaluation, StoredResult, Summary
 
 X = Literal["layers", "compute"]

@@ -4,7 +4,7 @@ Layers saved, compute saved and fidelity follow from what the layers said. Quali
 judge, and it is left open.
 
     from eebench.published.replaying import DocumentRows, replay_published
-    from eebench.ranking.ee_score import rank
+    from eebench.ranking.rank import rank
 
     results = replay_published("traces/", ["./my_policy.py", "all"])
     board = rank(results, documents=DocumentRows(results))

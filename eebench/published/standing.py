@@ -12,7 +12,7 @@ from eebench.errors import EEBenchError
 from eebench.progress import Progress
 from eebench.published.kept_traces import DESCRIPTION, KeptTrace, published_in
 from eebench.published.replaying import NOT_MEASURED, DocumentRows, replay_kept
-from eebench.ranking import ee_score as ranking
+from eebench.ranking import rank as ranking
 from eebench.ranking.board import Board, RankBy
 from eebench.spec import parse_policies
 from eebench.statistics import fingerprint

@@ -12,9 +12,10 @@ import numpy as np
 from eebench.errors import EEBenchError, unknown
 from eebench.ranking.board import RankBy
 from eebench.ranking.bootstrap import Estimate, interval
-from eebench.ranking.drawn_figures import DrawnFigures, Draws, drawn_figures, weights_of
+from eebench.ranking.drawn_figures import Documents, DrawnFigures, Draws, drawn_figures, weights_of
 from eebench.ranking.draws import ScoreDraws
-from eebench.ranking.ee_score import Documents, Point, by_evaluation, envelope, pick
+from eebench.ranking.picking import pick
+from eebench.ranking.skill import Point, by_evaluation, envelope
 from eebench.records.results import Columns, StoredResult
 
 What = Literal["policy", "setting", "model", "run"]

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eebench.quality import drawn_quality
 from eebench.ranking.bootstrap import Resampler
-from eebench.records.results import Columns, Evaluation
+from eebench.records.results import Columns, Evaluation, StoredResult
 
 Draws = NDArray[np.float64]
 """A figure of the sample itself, and then of each draw. [1 + draws]"""
+
+
+class Documents(Protocol):
+    """Where the per-document rows of results are."""
+
+    def of_results(self, results: Sequence[StoredResult]) -> Mapping[int, Columns]:
+        """The columns of `eebench.records.results.Result.documents`, by the results' ids."""
+        ...
+
+    def of_evaluation(self, evaluation_id: int) -> Columns:
+        """The columns of `eebench.records.results.Evaluation.documents`."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from eebench.policy import Bools
 from eebench.ranking.board import Interval, RankBy, RankingRow
 from eebench.ranking.bootstrap import DRAWS, interval
-from eebench.ranking.drawn_figures import DrawnFigures, Draws, drawn_figures, weights_of
-from eebench.ranking.ee_score import Documents, Key, area_above, by_evaluation, points_of, vertices
+from eebench.ranking.drawn_figures import Documents, DrawnFigures, Draws, drawn_figures, weights_of
+from eebench.ranking.skill import Key, area_above, by_evaluation, points_of, vertices
 from eebench.records.results import COIN, Columns, StoredResult
 
 NOTHING: Draws = np.zeros(1 + DRAWS)

@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from eebench.ranking.board import Board
-from eebench.ranking.ee_score import KEEPING, LEVELS, Keeping, Picked, at_levels, by_evaluation
+from eebench.ranking.picking import KEEPING, LEVELS, Keeping, Picked, at_levels
+from eebench.ranking.skill import by_evaluation
 from eebench.records.results import StoredResult
 from eebench.reports.formats import Column, Record, Sheet, percent
 

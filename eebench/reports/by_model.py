@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from eebench.models.catalogue import catalogue
+from eebench.ranking.drawn_figures import Documents
 from eebench.ranking.eas import eas
-from eebench.ranking.ee_score import Documents, by_evaluation, pick, rank
+from eebench.ranking.picking import pick
+from eebench.ranking.rank import rank
+from eebench.ranking.skill import by_evaluation
 from eebench.records.results import Columns, StoredResult
 from eebench.reports.formats import Column, Record, Sheet, decimal, percent
 

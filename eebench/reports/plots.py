@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eebench.errors import EEBenchError
-from eebench.ranking.ee_score import Point
+from eebench.ranking.skill import Point
 
 WIDTH, HEIGHT = 76, 22
 

@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any, get_args
 
 from eebench.ranking.board import Board, Interval, RankBy, RankingRow
-from eebench.ranking.ee_score import rank
+from eebench.ranking.rank import rank
 from eebench.records.results import KvMode, StoredResult
 from eebench.reports.formats import MISSING, decimal
 from eebench.site.commands import command

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from eebench.policy import Bools, ExitPolicy, Ints
 from eebench.ranking.bootstrap import Estimate, interval
-from eebench.ranking.ee_score import at_levels, skill_of
+from eebench.ranking.picking import at_levels
+from eebench.ranking.skill import skill_of
 from eebench.records.results import StoredResult
 from eebench.replaying import replay
 from eebench.study.material import Material, TaskMaterial

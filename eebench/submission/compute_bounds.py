@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eebench.cost import CostModel
-from eebench.ranking.ee_score import envelope
+from eebench.ranking.skill import envelope
 
 Numbers = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eebench.errors import EEBenchError
 from eebench.plugins.sources import find_sources
-from eebench.ranking.ee_score import decisive
+from eebench.ranking.picking import decisive
 from eebench.records.results import COIN, StoredResult
 from eebench.records.store import Run, Store
 from eebench.submission.bundles import Bundle, Measured, only
@@ -55,7 +55,7 @@ def bundle_of(
     """The results of a run, or those of some models, tasks and policies.
 
     Args:
-        best: only the settings that the ranking rests on (`eebench.ranking.ee_score.decisive`).
+        best: only the settings that the ranking rests on (`eebench.ranking.picking.decisive`).
         sources: files in which to look for the policies' sources before all other places.
 
     Raises:

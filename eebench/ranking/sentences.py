@@ -1,0 +1,128 @@
+"""What a ranking means, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from eebench.models.catalogue import catalogue
+from eebench.ranking.board import RankBy, RankingRow
+from eebench.ranking.picking import pick
+from eebench.ranking.skill import by_evaluation, by_policy, ee_score_of, mean, skills_of
+from eebench.records.results import Evaluation, StoredResult
+
+FAINT_SKILL = 0.05
+"""An oracle's mean skill below which a score that is a share of it says little."""
+
+
+def summary(rows: Sequence[RankingRow], results: Sequence[StoredResult], by: RankBy) -> list[str]:
+    """What a ranking says: the best, what cutting does, what an oracle could, and what a read of the head costs."""
+    sentences = []
+    best = next((row for row in rows if row.rank == 1), None)
+    if best:
+        score = getattr(best, f"ee_score_{by}")
+        verdict = "no policy beats the coin" if score <= 0 else "its settings rise above the coin by that much"
+        sentences.append(
+            f"Best by {by}: {best.policy}, EE-score {score:.1f}: of the skill that a perfect choice of layer (the "
+            f"oracle) has over tossing a coin, it has {score:.1f}%; {verdict}."
+        )
+    sentences += _beaten_by_a_cut(rows, by)
+    oracle = next((row for row in rows if row.policy == "oracle" and row.layers_saved_99 is not None), None)
+    if oracle and oracle.layers_saved_99 is not None:
+        sentences.append(f"The oracle could skip {oracle.layers_saved_99:.1%} of layers without changing a prediction.")
+    evaluations = {result.evaluation.model: result.evaluation for result in results}
+    sentences += _joint_optimisation(results, [model for model in evaluations if model in catalogue()])
+    for model, evaluation in sorted(evaluations.items()):
+        cost = evaluation.cost
+        sentences.append(
+            f"On {model} one read of the head costs as much as {cost['head_to_layer']:.2g} of its "
+            f"{evaluation.num_layers} layers: a policy that reads it at every layer saves compute only if it stops "
+            f"before layer {cost['break_even_layer']:.1f} on average."
+        )
+    return sentences
+
+
+def _beaten_by_a_cut(rows: Sequence[RankingRow], by: RankBy) -> Iterator[str]:
+    """Which policies a model that is cut at one layer does better than."""
+    scores = {row.policy: getattr(row, f"ee_score_{by}") for row in rows}
+    cut = scores.get("static")
+    if cut is None:
+        return
+    beaten = [row.policy for row in rows if row.rank is not None and scores[row.policy] < cut]
+    if beaten:
+        yield f"Cutting the model at one layer (static) has an EE-score of {cut:.1f}, above {', '.join(beaten)}."
+
+
+def _joint_optimisation(results: Sequence[StoredResult], models: Sequence[str]) -> Iterator[str]:
+    """What training a model for early exit bought, for every pair of models of which one was trained from the other."""
+    for tuned in models:
+        plain = catalogue()[tuned].adapter_on
+        if plain in models:
+            before, after = (
+                _saved_and_located([r for r in results if r.evaluation.model == model]) for model in (plain, tuned)
+            )
+            if before and after:
+                yield f"{plain}: {before}. Trained for early exit ({tuned}): {after}."
+
+
+def _saved_and_located(results: Sequence[StoredResult]) -> str:
+    """What the oracle could save of one model's layers, and how much of its skill the best policy has."""
+    policies = by_policy(results)
+    oracle, saved = skills_of(policies.get("oracle", []), "layers"), _oracle_saves(results)
+    scores = {
+        policy: score
+        for policy, settings in by_policy.items()
+        if settings[0].result.kind == "policy"
+        and (score := ee_score_of(skills_of(settings, "layers"), oracle)) is not None
+    }
+    if saved is None or not scores:
+        return ""
+    best = max(scores, key=lambda policy: scores[policy])
+    return (
+        f"the oracle could skip {saved:.1%} of layers, and the best policy, {best}, has an EE-score of "
+        f"{scores[best]:.1f}"
+    )
+
+
+def _oracle_saves(results: Sequence[StoredResult]) -> float | None:
+    """The share of layers that the oracle saves, mean over (model, task)."""
+    grouped = by_evaluation(result for result in results if result.result.policy == "oracle")
+    return mean([choice.test.layers_saved for settings in grouped.values() if (choice := pick(settings))])
+
+
+def notes(rows: Sequence[RankingRow], results: Sequence[StoredResult]) -> list[str]:
+    """What to keep in mind: what is left out and why, and which scores say little."""
+    notes = []
+    evaluations = {key: settings[0].evaluation for key, settings in sorted(by_evaluation(results).items())}
+    for (model, task), evaluation in evaluations.items():
+        if not evaluation.informative:
+            notes.append(f"{task} on {model} is left out of the quality score: {evaluation.informative_note}")
+        if evaluation.coin_end and not {"calibration", "test"} <= evaluation.coin_end.keys():
+            notes.append(f"{task} on {model} is not ranked: {_unsplit(evaluation)}")
+    if results and not any(row.policy == "oracle" for row in rows):
+        mode = results[0].evaluation.kv_mode
+        why = "" if mode == "full" else ": it sees the layers to come, so it cannot be executed"
+        notes.append(
+            f"There are no EE-scores and no ranks under KV mode {mode}, since they are shares of the oracle's and it "
+            f"has not been measured{why}."
+        )
+    oracle = skills_of([result for result in results if result.result.policy == "oracle"], "quality")
+    if oracle and sum(oracle.values()) / len(oracle) < FAINT_SKILL:
+        notes.append(
+            "By quality the oracle itself hardly rises above the coin here: it keeps each prediction, not the "
+            "likelihoods that answers are chosen by. Scores by quality are shares of next to nothing, so do not lean "
+            "on them."
+        )
+    if any(result.result.summaries["all"].answer_length is not None for result in results):
+        notes.append(
+            "In generation fidelity is here the share of the answer before it departs from the full model's, and "
+            "compute saved counts exact K/V: blocks that a token skipped are run for it after all once a later token "
+            "goes deeper."
+        )
+    partial = [row.policy for row in rows if row.n_tasks * row.n_models < len(evaluations)]
+    if partial:
+        notes.append(f"Measured on fewer of the {len(evaluations)} (model, task) pairs: {', '.join(partial)}.")
+    return notes
+
+
+def _unsplit(evaluation: Evaluation) -> str:
+    return f"its {evaluation.n_docs} documents all fall in one part of the calibration/test split; run more of them."
