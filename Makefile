@@ -55,8 +55,8 @@ joint: setup weights
 	$(BIN)/python docs/studies/wikitext_pages.py $(DATASETS) build/wikitext-pages.jsonl
 	$(BIN)/python docs/studies/sampled_text.py smollm2-135m build/sampled.jsonl --texts 192
 	$(BIN)/eebench tune smollm2-135m --data build/wikitext-pages.jsonl --data build/sampled.jsonl \
-		-o build/smollm2-135m-joint --rank 18 --steps 180 --batch-size 1 --length 2048 --learning-rate 8e-4 \
-		--layer-weights uniform --layers 8 --temperature 0.5 --anchor 0.3 --measure-every 45
+		-o build/smollm2-135m-joint --rank 18 --steps 400 --batch-size 1 --length 1024 --learning-rate 6e-4 \
+		--layer-weights uniform --layers 8 --temperature 0.5 --early-weight 0.6 --anchor 0.5 --measure-every 100
 
 # The first board, measured anew into build/leaderboard: about an hour on two cores. DATASETS as above.
 board: setup weights
