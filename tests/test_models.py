@@ -458,7 +458,7 @@ class TestHostMemory:
             "    return faults() - before\n"
             "as_it_comes = told(20)\n"
             "kept = keep_freed_memory()\n"
-            "fill()\n"
+            "told(20)\n"
             "print(int(kept), as_it_comes, told(20))\n"
         )
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
