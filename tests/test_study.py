@@ -23,6 +23,7 @@ from eebench.records.results import Evaluation
 from eebench.spec import parse_policies, settings_for
 from eebench.study import render
 from eebench.study.capability import capability, dealt_out
+from eebench.study.full_loss import loss_by_position, running_text
 from eebench.study.locating import best_located, locate, location_row, reliability
 from eebench.study.material import Material, TaskMaterial
 from eebench.study.report import Column, Figure, Report, Section, Table
@@ -206,6 +207,38 @@ def studied(material: Material) -> Studied:
 
 def eebench(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
+
+
+class TestFullLoss:
+    def test_by_position_is_what_a_loop_counts(self) -> None:
+        before = a_material()
+        tasks = [
+            replace(task, trace=replace(task.trace, target_logprob=task.trace.target_logprob * np.float32(1.5)))
+            for task in before.tasks
+        ]
+        after = replace(before, tasks=tasks)
+        frame = loss_by_position(before, after).set_index("position")
+        for name, first, end in (("0", 0, 1), ("1 to 3", 1, 4), ("4 to 15", 4, 16)):
+            losses = []
+            for material in (before, after):
+                trace = material.trace
+                at = [i for i in range(trace.num_positions) if first <= trace.position[i] < end]
+                losses.append(-sum(float(trace.target_logprob[-1, i]) for i in at) / len(at))
+            row = frame.loc[name]
+            assert row["before"] == pytest.approx(losses[0])
+            assert row["after"] == pytest.approx(losses[1])
+            assert row["difference"] == pytest.approx(losses[1] - losses[0])
+            assert row["low"] <= row["difference"] <= row["high"]
+        assert frame["positions"].sum() == before.trace.num_positions
+
+    def test_only_running_text_counts_where_there_is_some(self) -> None:
+        material = a_material()
+        tasks = list(material.tasks)
+        tasks[1] = replace(tasks[1], evaluation=replace(tasks[1].evaluation, metric="bits_per_byte"))
+        some = running_text(replace(material, tasks=tasks))
+        assert some.sum() == tasks[1].trace.num_positions
+        assert not some[: tasks[0].trace.num_positions].any()
+        assert running_text(material).all()
 
 
 class Page(HTMLParser):

@@ -11,6 +11,7 @@ import pandas as pd
 from eebench.files import slug
 from eebench.ranking.bootstrap import LEVEL, Estimate
 from eebench.study import charts
+from eebench.study.full_loss import loss_by_position
 from eebench.study.kv_copy import quality_by_length, survival
 from eebench.study.locating import ee_scores, location_row, reliability, savings_at
 from eebench.study.material import Material
@@ -132,7 +133,24 @@ def _compared(before: Study, after: Study) -> Section:
             f"{DISTRIBUTIONS_ALT} A line for each model.",
         ),
     ]
-    return Section("Before and after", said, [Table("ee-scores", "EE-scores", table, columns)], figures)
+    tables = [Table("ee-scores", "EE-scores", table, columns), _losses(before.material, after.material)]
+    return Section("Before and after", said, tables, figures)
+
+
+def _losses(before: Material, after: Material) -> Table:
+    frame = loss_by_position(before, after)
+    frame["interval"] = [
+        f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+        for value, low, high in zip(frame["difference"], frame["low"], frame["high"], strict=True)
+    ]
+    columns = [
+        Column("position", "position in the text", left=True),
+        Column("positions", "positions", ",d"),
+        Column("before", before.model, ".3f"),
+        Column("after", after.model, ".3f"),
+        Column("interval", f"difference [{LEVEL:.0%}]", left=True),
+    ]
+    return Table("loss-by-position", "Loss of the full models on running text, nats per token", frame, columns)
 
 
 def _scores_of(material: Material) -> dict[str, float]:

@@ -14,7 +14,7 @@ from eebench.study.material import Material
 from eebench.study.words import KINDS, PARTS
 
 FREQUENCIES = ("rarest quarter", "rarer quarter", "more frequent quarter", "most frequent quarter")
-PLACES = ((0, 1), (1, 4), (4, 16), (16, 64), (64, 256), (256, None))
+PLACES = ((0, 1), (1, 4), (4, 16), (16, 64), (64, 256), (256, 1024), (1024, None))
 """Half-open ranges of t, the position in the scored text."""
 
 
@@ -34,10 +34,16 @@ def token_classes(material: Material) -> Iterator[tuple[str, str, Bools]]:
     quarter = frequency_quarters(material.trace.target)
     for number, name in enumerate(FREQUENCIES):
         yield "frequency of the token", name, quarter == number
+    for name, where in places(material):
+        yield "position in the text", name, where
+
+
+def places(material: Material) -> Iterator[tuple[str, Bools]]:
+    """Ranges of the position in the scored text: (name, [positions])."""
     for first, end in PLACES:
         until = np.inf if end is None else end
         name = f"{first} and later" if end is None else f"{first} to {end - 1}" if end - 1 > first else f"{first}"
-        yield "position in the text", name, (material.trace.position >= first) & (material.trace.position < until)
+        yield name, (material.trace.position >= first) & (material.trace.position < until)
 
 
 def frequency_quarters(target: Ints) -> Ints:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from eebench.ranking.bootstrap import Estimate, interval
 from eebench.study.capability import Capability, dealt_out, saved_draws
+from eebench.study.full_loss import loss_draws, running_text
 from eebench.study.kv_copy import Decoded, kept_draws
 from eebench.study.locating import Located, within_draws
 from eebench.study.material import Material
@@ -129,7 +130,7 @@ def claims_against(before: Studied, after: Studied) -> list[Claim]:
                     "share of stops",
                 )
             )
-    loss = [loss_draws(one.material) for one in (before, after)]
+    loss = [loss_draws(one.material, running_text(one.material)) for one in (before, after)]
     claims.append(
         Claim(
             "Joint optimisation does not hurt the full model.",
@@ -140,21 +141,6 @@ def claims_against(before: Studied, after: Studied) -> list[Claim]:
         )
     )
     return claims
-
-
-def loss_draws(material: Material) -> NDArray[np.float64]:
-    """Cross-entropy of the full model on running text, nats per token, of the sample and each draw. [1 + draws]
-
-    Running text is what rolling tasks score; where there are none, all scored positions.
-    """
-    rolling = np.array([task.evaluation.metric in ROLLING_METRICS for task in material.tasks])
-    of_document = np.repeat(rolling, [len(task.trace.documents) for task in material.tasks])
-    where = of_document[material.trace.document] if rolling.any() else None
-    loss = -material.trace.target_logprob[-1].astype(np.float64)
-    return material.resampler.ratios(material.per_document(loss, where), material.per_document(1.0, where))
-
-
-ROLLING_METRICS = ("bits_per_byte", "byte_perplexity", "word_perplexity")
 
 
 def _saved_by_chance_draws(one: Studied) -> NDArray[np.float64]:
