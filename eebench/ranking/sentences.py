@@ -70,7 +70,7 @@ def _saved_and_located(results: Sequence[StoredResult]) -> str:
     oracle, saved = skills_of(policies.get("oracle", []), "layers"), _oracle_saves(results)
     scores = {
         policy: score
-        for policy, settings in by_policy.items()
+        for policy, settings in policies.items()
         if settings[0].result.kind == "policy"
         and (score := ee_score_of(skills_of(settings, "layers"), oracle)) is not None
     }
