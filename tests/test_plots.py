@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from eebench.cli import main
 from eebench.errors import EEBenchError
 from eebench.plots.figures import FIGURES, Chosen, agreement, settings_in_order, telling
-from eebench.plots.points import PLANES, no_skill_end, points
+from eebench.plots.points import PLANES, left_out, no_skill_end, points
 from eebench.plots.style import GREY, policy_series, series
 from eebench.ranking.rank import rank
 from eebench.ranking.skill import area_above
@@ -66,6 +66,15 @@ def test_a_point_is_the_mean_over_tasks_on_test_documents() -> None:
 def test_a_setting_that_was_not_measured_on_all_tasks_has_no_point() -> None:
     some = [stored(), stored(2, of=evaluation(task="facts")), stored(3, policy="margin")]
     assert {point["policy"] for point in points(some)} == {"entropy"}
+    assert left_out(some, points(some)) == 1
+
+
+def test_a_figure_says_how_many_settings_it_lacks(db: str) -> None:
+    assert "subtitle" not in drawn(db, "pareto", models=["tiny"], tasks=["agreement"])["title"]
+    measured = [{stored.result.setting for stored in results(db, "tiny", task)} for task in TASKS]
+    lacking = len(set.union(*measured) - set.intersection(*measured))
+    assert lacking
+    assert drawn(db, "pareto", models=["tiny"])["title"]["subtitle"].endswith(f"on all these tasks: {lacking}")
 
 
 def test_quality_is_that_of_informative_tasks_alone() -> None:

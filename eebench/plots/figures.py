@@ -12,7 +12,7 @@ from eebench.errors import EEBenchError, unknown
 from eebench.plots.heatmap import heatmap
 from eebench.plots.layers import histograms, lens
 from eebench.plots.pareto import pareto, with_data
-from eebench.plots.points import X, Y, no_skill_end, points
+from eebench.plots.points import X, Y, left_out, no_skill_end, points
 from eebench.plots.style import Chart, policy_series
 from eebench.ranking.board import RankBy
 from eebench.ranking.rank import KIND_ORDER, rank
@@ -61,7 +61,10 @@ def draw_pareto(store: Store, chosen: Chosen) -> Chart:
     drawn = [point for point in points(results) if point["policy"] in kinds]
     if all(point[chosen.y] is None for point in drawn if point["setting"]):
         raise EEBenchError("there is no quality to retain here: take --y fidelity, or tasks the model is better at.")
-    return with_data(chart, drawn, no_skill_end(results)).properties(title=_title(results))
+    title: dict[str, str] = {"text": _title(results)}
+    if lacking := left_out((stored for stored in results if stored.result.policy in kinds), drawn):
+        title["subtitle"] = f"settings without a point, since they were not measured on all these tasks: {lacking}"
+    return with_data(chart, drawn, no_skill_end(results)).properties(title=title)
 
 
 def draw_histogram(store: Store, chosen: Chosen) -> Chart:

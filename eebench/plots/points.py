@@ -54,6 +54,11 @@ def points(results: Sequence[StoredResult]) -> list[Point]:
     return [*made.values(), *_ends(list(made.values()), no_skill_end(results))]
 
 
+def left_out(results: Iterable[StoredResult], made: Iterable[Point]) -> int:
+    """How many settings have none of these points, since they were not measured on all the tasks."""
+    return len({stored.result.setting for stored in results} - {point["setting"] for point in made})
+
+
 def no_skill_end(results: Iterable[StoredResult]) -> Point | None:
     """Where tossing a coin ends: stopping everywhere at layer 1; None where nobody has measured that."""
     evaluations = [of_task[0].evaluation for of_task in by_evaluation(results).values()]

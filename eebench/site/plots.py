@@ -7,7 +7,7 @@ from typing import Any
 
 from eebench.plots.layers import histogram, lens
 from eebench.plots.pareto import pareto
-from eebench.plots.points import PLANES, START, no_skill_end, points
+from eebench.plots.points import PLANES, START, left_out, no_skill_end, points
 from eebench.plots.style import policy_series
 from eebench.records.results import StoredResult
 from eebench.site.material import Material
@@ -33,8 +33,7 @@ def pareto_data(results: Sequence[StoredResult]) -> dict[str, Any]:
     return {
         "points": [[_rounded(point[name]) for name in POINT] for point in made],
         "coin": [START, {name: _rounded(value) for name, value in end.items()}] if end else [],
-        "left_out": len({stored.result.setting for stored in results})
-        - sum(point["setting"] is not None for point in made),
+        "left_out": left_out(results, made),
     }
 
 
