@@ -21,7 +21,7 @@ from eebench.ranking.skill import area_above
 from eebench.records.results import StoredResult
 from eebench.records.store import Store
 from tests.records import evaluation, stored, summary
-from tests.site_records import CLOSING, HOSTILE, LOSSES, MODELS, TASKS, fill
+from tests.site_records import CLOSING, GENERATION, HOSTILE, LOSSES, MODELS, TASKS, fill
 
 LAYERS_FIDELITY = 2 ** PLANES.index(("layers", "fidelity"))
 
@@ -71,7 +71,7 @@ def test_a_setting_that_was_not_measured_on_all_tasks_has_no_point() -> None:
 
 def test_a_figure_says_how_many_settings_it_lacks(db: str) -> None:
     assert "subtitle" not in drawn(db, "pareto", models=["tiny"], tasks=["agreement"])["title"]
-    measured = [{stored.result.setting for stored in results(db, "tiny", task)} for task in TASKS]
+    measured = [{stored.result.setting for stored in results(db, "tiny", task)} for task in (*TASKS, GENERATION)]
     lacking = len(set.union(*measured) - set.intersection(*measured))
     assert lacking
     assert drawn(db, "pareto", models=["tiny"])["title"]["subtitle"].endswith(f"on all these tasks: {lacking}")
