@@ -118,8 +118,8 @@ class TestWhatIsSaid:
         assert commands == [
             "pytest ./test_my_policy.py",
             "eebench policies check ./my_policy.py",
-            "eebench run -p ./my_policy.py",
-            "eebench report",
+            "eebench policies check ./my_policy.py --score",
+            "eebench run -p all,./my_policy.py",
         ]
 
     def test_can_be_pasted_into_a_shell(self) -> None:

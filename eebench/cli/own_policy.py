@@ -35,8 +35,8 @@ def new(name: str, folder: Path) -> None:
     steps = {
         f"pytest {test}": "its decisions against its rule in slow and obvious words",
         f"eebench policies check {file}": "what every policy promises",
-        f"eebench run -p {file}": "measure it: on traces that are there, in seconds",
-        "eebench report": "and there it is, ranked among the others",
+        f"eebench policies check {file} --score": "and its rank, without weights: on the traces that come with EEBench",
+        f"eebench run -p all,{file}": "on a model and tasks of your choice; eebench report ranks it among the others",
     }
     width = max(map(len, steps))
     for command, does in steps.items():
