@@ -219,13 +219,14 @@ def _lines(
     }
     if dash and frame[dash.partition(":")[0]].nunique() > 1:
         models = list(dict.fromkeys(frame[dash.partition(":")[0]]))
-        encoded["strokeDash"] = alt.StrokeDash(dash, title=None, sort=models, legend=alt.Legend(labelLimit=300))
-    return (
-        alt.Chart(frame)
-        .mark_line(point=alt.OverlayMarkDef(size=18))
-        .encode(**encoded)
-        .properties(width=width, height=height)
-    )
+        strokes = alt.Legend(
+            labelLimit=300, symbolType="stroke", symbolSize=300, symbolStrokeColor="black", symbolStrokeWidth=2
+        )
+        encoded["strokeDash"] = alt.StrokeDash(dash, title=None, sort=models, legend=strokes)
+    lines = alt.Chart(frame).mark_line().encode(**encoded)
+    encoded.pop("strokeDash", None)  # of a point it would make a legend in which all look the same
+    points = alt.Chart(frame).mark_point(filled=True, size=18, opacity=1).encode(**encoded)
+    return (lines + points).properties(width=width, height=height)
 
 
 def _colours(names: Sequence[str]) -> alt.Scale:
