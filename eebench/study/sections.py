@@ -114,7 +114,7 @@ def _compared(before: Study, after: Study) -> Section:
     table = scores.T.rename_axis("policy").reset_index()
     columns = [
         Column("policy", "policy", left=True),
-        *(Column(one.material.model, one.material.model, ".1f") for one in (before, after)),
+        *(Column(one.material.model, one.material.model, "z.1f") for one in (before, after)),
     ]
     said = (
         "EE-score by layers, over all tasks: 0 is a coin tossed at every position, 100 is each model's own oracle.",
