@@ -41,13 +41,12 @@ families: setup
 benchmarks: setup weights
 	$(BIN)/python -m benchmarks.trace_once
 
-# What lies in docs/studies, from scratch: an hour on two cores. DATASETS is a folder in the hub's layout that holds
+# What lies in docs/studies, from scratch: half an hour on two cores. DATASETS is a folder in the hub's layout that holds
 # WikiText-2.
 PAIR := smollm2-135m --against smollm2-135m-joint
 studies: setup weights
 	$(BIN)/eebench models pull gemma3-270m
-	$(BIN)/eebench study $(PAIR) --limit 60 --kv-tasks eebench_edits,eebench_records --kv-limit 6 \
-		-o docs/studies/smollm2-135m
+	$(BIN)/eebench study $(PAIR) --no-half-layers --kv-tasks none -o docs/studies/smollm2-135m
 	$(BIN)/eebench study $(PAIR) -t wikitext --limit 6 --no-half-layers --kv-tasks none --datasets-dir $(DATASETS) \
 		-o docs/studies/smollm2-135m-running-text
 	$(BIN)/eebench study gemma3-270m --limit 40 --kv-tasks eebench_edits --kv-limit 10 -o docs/studies/gemma3-270m
