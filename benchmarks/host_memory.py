@@ -1,9 +1,9 @@
-"""Tracing with freed memory kept against tracing with malloc as it comes: time, and peak memory.
+"""Training with freed memory kept against training with malloc as it comes: time, and peak memory.
 
-    python -m benchmarks.host_memory [--task eebench_passages --limit 50 --rounds 3]
+    python -m benchmarks.host_memory [--steps 6 --rounds 2]
 
-Each side is a process of its own, in turns. A variable that malloc itself does not know (MALLOC_AS_IT_COMES) is what
-tells EEBench to leave it alone.
+Each side is a process of its own, in turns, and trains an adapter on EEBench's own passages. A variable that malloc
+itself does not know (MALLOC_AS_IT_COMES) is what tells EEBench to leave it alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 
 import click
 
@@ -23,19 +24,19 @@ SIDES: dict[str, dict[str, str]] = {"freed memory kept": {}, "malloc as it comes
 
 @click.command()
 @click.option("--model", default="smollm2-135m", show_default=True)
-@click.option("--task", default="eebench_passages", show_default=True)
-@click.option("--limit", default=50, show_default=True)
-@click.option("--rounds", default=3, show_default=True)
-def main(model: str, task: str, limit: int, rounds: int) -> None:
+@click.option("--steps", default=6, show_default=True)
+@click.option("--rounds", default=2, show_default=True)
+def main(model: str, steps: int, rounds: int) -> None:
     """Print seconds of each round, medians, their ratio, and peaks."""
-    command = [sys.executable, "-c", "from eebench.cli import main; main()", "run", "--no-cache", "--quiet"]
-    command += ["--models", model, "--tasks", task, "--limit", str(limit)]
+    texts = files("eebench.tasks") / "passages" / "passages.jsonl"
+    command = [sys.executable, "-c", "from eebench.cli import main; main()", "tune", model, "--quiet", "--fresh"]
+    command += ["--data", str(texts), "--steps", str(steps), "--measure-every", str(steps)]
     seconds: dict[str, list[float]] = {side: [] for side in SIDES}
     peaks: dict[str, float] = dict.fromkeys(SIDES, 0.0)
     with tempfile.TemporaryDirectory() as scratch:
         for number in range(rounds):
             for side, environment in SIDES.items():
-                took, peak = _timed(command, {**environment, "EEBENCH_DB": f"{scratch}/results.db"})
+                took, peak = _timed([*command, "-o", f"{scratch}/adapter"], environment)
                 seconds[side].append(took)
                 peaks[side] = max(peaks[side], peak)
                 print(f"round {number + 1}: {side:<20} {took:7.1f} s, peak {peak:.2f} GB", flush=True)

@@ -21,8 +21,8 @@ from eebench.models import content_hash as hashing
 from eebench.models import loading as models
 from eebench.models.blocks import LayerReader
 from eebench.models.content_hash import content_hash
-from eebench.models.host_memory import keep_freed_memory
 from eebench.models.loading import LoadOptions, choose_device, load_model, resolve
+from eebench.tuning.host_memory import keep_freed_memory
 from tests.small_models import FAMILIES, save_small_model, small_model, small_tokenizer
 from tests.tiny_gguf import write_tiny_gguf
 
@@ -449,7 +449,7 @@ class TestHostMemory:
     def test_blocks_are_used_again(self) -> None:
         script = (
             "import resource, torch\n"
-            "from eebench.models.host_memory import keep_freed_memory\n"
+            "from eebench.tuning.host_memory import keep_freed_memory\n"
             "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
             "def fill(): torch.ones(8 << 20)\n"
             "def told(times):\n"

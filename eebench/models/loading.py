@@ -16,7 +16,6 @@ from eebench.cache import local_copy
 from eebench.errors import EEBenchError, unknown
 from eebench.models.catalogue import adapter_folder, catalogue
 from eebench.models.content_hash import content_hash
-from eebench.models.host_memory import keep_freed_memory
 from eebench.models.hub import go_offline, reachable
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -217,8 +216,6 @@ def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
     on = choose_device(options.device)
     wanted = options.dtype or ("float32" if on == "cpu" else "auto")
     check_dtype(wanted)
-    if on == "cpu":
-        keep_freed_memory()
     with _loading_errors(source):
         model = _load_weights(source, wanted if wanted == "auto" else getattr(torch, wanted), options)
         model = _with_adapter(model, source.adapter) if source.adapter else model

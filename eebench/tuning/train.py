@@ -28,6 +28,7 @@ from eebench.models.blocks import LayerReader
 from eebench.models.loading import LoadedModel, LoadOptions, load_model
 from eebench.progress import Advance, Progress, Silent
 from eebench.tuning.exit_loss import Anchor, ExitLoss, active_layers, layer_weights
+from eebench.tuning.host_memory import keep_freed_memory
 from eebench.tuning.recipe import Recipe
 from eebench.tuning.text_data import TextBlocks, blocks_of, read_texts
 
@@ -85,6 +86,8 @@ def tune(
     progress = progress or Silent()
     _refuse_another(output, recipe, fresh)
     loaded = load_model(recipe.model, options)
+    if loaded.device == "cpu":
+        keep_freed_memory()
     if loaded.model.config.is_encoder_decoder:
         raise EEBenchError(f"{recipe.model} is an encoder-decoder model: tuning is for decoder-only ones.")
     held_out = max(HELD_OUT_TOKENS // recipe.length, FEWEST_HELD_OUT)

@@ -1,9 +1,9 @@
 """Memory on a CPU: what was freed is kept for what is asked for next.
 
-Logits are positions x vocabulary, tens of megabytes that are allocated and freed at every read of the head. glibc asks
-the system for each block of that size and gives it back when it is freed, and the system clears it page by page every
-time. Kept in the heap (mallopt(3): M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD), the same pages are used again.
-`python -m benchmarks.host_memory` measures what that is worth.
+In training, logits and their gradients are positions x vocabulary, tens of megabytes that are allocated and freed at
+every read of the head. glibc asks the system for each block of that size and gives it back when it is freed, and the
+system clears it page by page every time. Kept in the heap (mallopt(3): M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD), the
+same pages are used again. `python -m benchmarks.host_memory` measures what that is worth.
 """
 
 from __future__ import annotations
