@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +21,6 @@ from eebench.models import loading as models
 from eebench.models.blocks import LayerReader
 from eebench.models.content_hash import content_hash
 from eebench.models.loading import LoadOptions, choose_device, load_model, resolve
-from eebench.tuning.host_memory import keep_freed_memory
 from tests.small_models import FAMILIES, save_small_model, small_model, small_tokenizer
 from tests.tiny_gguf import write_tiny_gguf
 
@@ -441,37 +439,3 @@ class TestLoadOptions:
             load_model(str(folder))
         loaded = load_model(str(folder), LoadOptions(trust_remote_code=True)).model
         assert type(loaded).__name__ == "OwnForCausalLM"
-
-
-class TestHostMemory:
-    """Freed memory is kept only where it is known how."""
-
-    def test_blocks_are_used_again(self) -> None:
-        script = (
-            "import resource, torch\n"
-            "from eebench.tuning.host_memory import keep_freed_memory\n"
-            "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-            "def fill(): torch.ones(8 << 20)\n"
-            "def told(times):\n"
-            "    before = faults()\n"
-            "    for _ in range(times): fill()\n"
-            "    return faults() - before\n"
-            "as_it_comes = told(20)\n"
-            "kept = keep_freed_memory()\n"
-            "told(20)\n"
-            "print(int(kept), as_it_comes, told(20))\n"
-        )
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
-        kept, as_it_comes, after = map(int, done.stdout.split())
-        if not kept:
-            pytest.skip("this system's malloc is not glibc's")
-        assert after < as_it_comes / 10
-
-    def test_what_a_user_has_set_up_is_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
-        assert not keep_freed_memory()
-
-    def test_another_c_library_is_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("os.confstr", lambda _name: None)
-        assert not keep_freed_memory()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from safetensors.torch import load_file
 from eebench.cli import main
 from eebench.errors import EEBenchError
 from eebench.models.loading import load_model
+from eebench.tuning.host_memory import keep_freed_memory
 from eebench.tuning.recipe import Recipe
 from eebench.tuning.text_data import blocks_of, read_texts
 from eebench.tuning.train import tune
@@ -222,3 +226,37 @@ class TestCommand:
 def test_it_makes_no_folder_where_the_model_is_unknown(text: Path, tmp_path: Path) -> None:
     eebench("tune", "no-such-model", "--data", str(text), "-o", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+class TestHostMemory:
+    """Freed memory is kept only where it is known how."""
+
+    def test_blocks_are_used_again(self) -> None:
+        script = (
+            "import resource, torch\n"
+            "from eebench.tuning.host_memory import keep_freed_memory\n"
+            "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+            "def fill(): torch.ones(8 << 20)\n"
+            "def told(times):\n"
+            "    before = faults()\n"
+            "    for _ in range(times): fill()\n"
+            "    return faults() - before\n"
+            "as_it_comes = told(20)\n"
+            "kept = keep_freed_memory()\n"
+            "told(20)\n"
+            "print(int(kept), as_it_comes, told(20))\n"
+        )
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+        kept, as_it_comes, after = map(int, done.stdout.split())
+        if not kept:
+            pytest.skip("this system's malloc is not glibc's")
+        assert after < as_it_comes / 10
+
+    def test_what_a_user_has_set_up_is_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
+        assert not keep_freed_memory()
+
+    def test_another_c_library_is_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("os.confstr", lambda _name: None)
+        assert not keep_freed_memory()
