@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from eebench.cli import main
 from eebench.errors import EEBenchError
-from eebench.models.loading import load_model
+from eebench.models.loading import LoadOptions, load_model
 from eebench.tuning.host_memory import keep_freed_memory
 from eebench.tuning.recipe import Recipe
 from eebench.tuning.text_data import blocks_of, read_texts
@@ -260,3 +260,9 @@ class TestHostMemory:
     def test_another_c_library_is_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("os.confstr", lambda _name: None)
         assert not keep_freed_memory()
+
+    def test_tuning_asks_for_it(self, base: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[bool] = []
+        monkeypatch.setattr("eebench.tuning.train.keep_freed_memory", lambda: asked.append(True))
+        tune(a_recipe(base, text, steps=1), tmp_path / "out", options=LoadOptions(device="cpu"))
+        assert asked == [True]
