@@ -86,6 +86,50 @@ def test_an_adapter_is_a_model_like_any_other(base: Path, text: Path, tmp_path: 
     assert all(weight.dtype == torch.bfloat16 for weight in load_file(out / "adapter_model.safetensors").values())
 
 
+class TestTrainedOn:
+    """An adapter is trained on: what comes out is one adapter, on the model that the first was on."""
+
+    def test_it_goes_on_from_where_the_first_was(self, base: Path, text: Path, tmp_path: Path) -> None:
+        one = tune(a_recipe(base, text, steps=20), tmp_path / "one")
+        again = tune(replace(a_recipe(base, text), model=one.name, rank=None), tmp_path / "other")
+        assert again.first.full_loss == pytest.approx(one.last.full_loss, abs=0.02)  # it was kept in bfloat16
+        assert one.first.full_loss - again.first.full_loss > 0.1
+        assert again.name == f"{base}+{tmp_path / 'other'}"
+        weights, others = (load_file(tuned.folder / "adapter_model.safetensors") for tuned in (one, again))
+        assert {name: weight.shape for name, weight in weights.items()} == {
+            name: weight.shape for name, weight in others.items()
+        }
+        assert any(not torch.equal(weight, others[name]) for name, weight in weights.items())
+
+    def test_the_recipe_says_what_came_before(self, base: Path, text: Path, tmp_path: Path) -> None:
+        one = tune(a_recipe(base, text, steps=2), tmp_path / "one")
+        again = tune(replace(a_recipe(base, text, steps=3), model=one.name, rank=None), tmp_path / "other")
+        recipe = json.loads((again.folder / "recipe.json").read_text())
+        assert (recipe["steps"], recipe["after"]["steps"], recipe["rank"]) == (3, 2, 4)
+
+    def test_the_anchor_is_the_model_without_any_adapter(self, base: Path, text: Path, tmp_path: Path) -> None:
+        one = tune(a_recipe(base, text, steps=20), tmp_path / "one")
+        back = replace(a_recipe(base, text, steps=30, anchor=1.0, early_weight=0.0), model=one.name)
+        again = tune(back, tmp_path / "other")
+        ids = torch.arange(2, 26).view(1, -1)
+        was, far, near = (
+            load_model(name).model(ids).logits.log_softmax(-1) for name in (str(base), one.name, again.name)
+        )
+        moved = [float((was.exp() * (was - now)).sum(-1).mean()) for now in (far, near)]
+        assert moved[1] < moved[0] / 4
+
+    def test_another_rank_is_refused(self, base: Path, text: Path, tmp_path: Path) -> None:
+        one = tune(a_recipe(base, text, steps=1), tmp_path / "one")
+        with pytest.raises(EEBenchError, match="has rank 4, not 8: leave out --rank"):
+            tune(replace(a_recipe(base, text), model=one.name, rank=8), tmp_path / "other")
+
+    def test_another_models_adapter_is_refused(self, base: Path, text: Path, tmp_path: Path) -> None:
+        one = tune(a_recipe(base, text, steps=1), tmp_path / "one")
+        another = save_small_model(tmp_path / "another", "gpt2")
+        with pytest.raises(EEBenchError, match="does not fit it"):
+            tune(replace(a_recipe(base, text), model=f"{another}+{one.folder}"), tmp_path / "other")
+
+
 class Stopped(Exception):
     pass
 

@@ -44,7 +44,7 @@ COUNT = click.IntRange(min=1)
 @click.option("--split", default="train", show_default=True, help="Split of a folder or hub data set.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to make.")
 @_choice("--method", "method", METHODS, "A LoRA adapter, or all weights.")
-@_number("--rank", "rank", COUNT, "Rank of the adapter.")
+@click.option("--rank", type=COUNT, help="Rank of the adapter.  [default: 16, or that of an adapter trained on]")
 @_number("--steps", "steps", COUNT, "Optimiser steps.")
 @_number("--batch-size", "batch", COUNT, "Sequences in a step.")
 @_number("--length", "length", click.IntRange(min=8), "Tokens of a sequence.")
@@ -88,10 +88,12 @@ def tune(
 ) -> None:
     """Train MODEL so that every layer can be stopped at: a LoRA adapter, or all weights with --method full.
 
-    Stopped, the same command goes on from the last checkpoint. The result is a model like any other, MODEL+OUTPUT:
+    Stopped, the same command goes on from the last checkpoint. The result is a model like any other, MODEL+OUTPUT,
+    and may be trained on, as on longer texts:
 
     \b
       eebench tune smollm2-135m --data my_text.jsonl -o joint --steps 200
+      eebench tune smollm2-135m+joint --data my_text.jsonl -o longer --length 1024
       eebench run -m smollm2-135m,smollm2-135m+joint
     """
     from eebench.progress import Terminal
@@ -114,9 +116,8 @@ def tune(
         from eebench.study.training import draw_curve
 
         draw_curve(tuned.folder)
-    name = f"{model}+{tuned.folder}" if recipe.method == "lora" else str(tuned.folder)
     first, last = tuned.first, tuned.last
-    click.echo(f"{name}: on held-out text, before and after {recipe.steps} steps")
+    click.echo(f"{tuned.name}: on held-out text, before and after {recipe.steps} steps")
     click.echo(f"  loss of the full model   {first.full_loss:.3f} -> {last.full_loss:.3f} nats per token")
     click.echo(f"  layers an oracle saves   {first.oracle_saving:.1%} -> {last.oracle_saving:.1%}")
-    click.echo(f"Measure it: eebench run -m {model},{name}")
+    click.echo(f"Measure it: eebench run -m {model},{tuned.name}")

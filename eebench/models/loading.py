@@ -33,6 +33,7 @@ class ModelSource:
         path: the local folder or file, or None for the hub.
         revision: the hub revision asked for, if any.
         adapter: the folder of a PEFT adapter on top of it, if any.
+        base: the name of the model that the adapter is on, if there is one.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ModelSource:
     path: Path | None = None
     revision: str | None = None
     adapter: Path | None = None
+    base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class LoadedModel:
 
     Attributes:
         revision: the hub's commit, or a hash of the local files' content.
+        source: what its name meant.
     """
 
     name: str
@@ -57,6 +60,7 @@ class LoadedModel:
     device: str
     model: Any
     tokenizer: Any
+    source: ModelSource
 
 
 # --- names -------------------------------------------------------------------------------------------------------
@@ -74,7 +78,7 @@ def resolve(name: str, *, allow_pickle: bool = False) -> ModelSource:
     if plus and not Path(name).expanduser().exists():
         source = resolve(base, allow_pickle=allow_pickle)
         folder = _adapter_folder(name, adapter)
-        return replace(source, name=name, model_id=f"{source.model_id}+{adapter}", adapter=folder)
+        return replace(source, name=name, model_id=f"{source.model_id}+{adapter}", adapter=folder, base=base)
     model_id, _, revision = name.partition("@")
     if model_id in catalogue():
         return _resolve_alias(name, model_id, revision or None)
@@ -96,8 +100,9 @@ def resolve(name: str, *, allow_pickle: bool = False) -> ModelSource:
 def _resolve_alias(name: str, alias: str, revision: str | None) -> ModelSource:
     entry = catalogue()[alias]
     if entry.adapter_on:
-        base = _resolve_alias(name, entry.adapter_on, revision)
-        return replace(base, model_id=f"{base.model_id}+{alias}", adapter=adapter_folder(alias))
+        on = entry.adapter_on + (f"@{revision}" if revision else "")
+        base = _resolve_alias(on, entry.adapter_on, revision)
+        return replace(base, name=name, model_id=f"{base.model_id}+{alias}", adapter=adapter_folder(alias), base=on)
     copy = local_copy(alias) if revision is None else None
     if copy and entry.wheel:  # what is measured is not the hub's weights to the last bit, and says so
         return ModelSource(name, f"{entry.id} ({entry.wheel.quantisation})", copy)
@@ -189,6 +194,7 @@ class LoadOptions:
         trust_remote_code: run code that comes with the model.
         allow_pickle: read pickled weights where there are no safetensors.
         half_layers: read it after each block's attention as well.
+        without_adapter: leave out the adapter that the name asks for.
     """
 
     dtype: str | None = None
@@ -199,6 +205,7 @@ class LoadOptions:
     trust_remote_code: bool = False
     allow_pickle: bool = False
     half_layers: bool = False
+    without_adapter: bool = False
 
 
 def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
@@ -218,14 +225,14 @@ def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
     check_dtype(wanted)
     with _loading_errors(source):
         model = _load_weights(source, wanted if wanted == "auto" else getattr(torch, wanted), options)
-        model = _with_adapter(model, source.adapter) if source.adapter else model
+        model = _with_adapter(model, source.adapter) if source.adapter and not options.without_adapter else model
         tokenizer = _load_tokenizer(source, options.trust_remote_code)
         _check(model, tokenizer)
         model = model.eval().requires_grad_(False)
         if not options.device_map and not options.quantize:
             model = model.to(on)
     in_use = options.quantize or str(next(model.parameters()).dtype).removeprefix("torch.")
-    return LoadedModel(name, source.model_id, _revision(source, model), in_use, on, model, tokenizer)
+    return LoadedModel(name, source.model_id, _revision(source, model), in_use, on, model, tokenizer, source)
 
 
 def load_gguf(path: Path) -> tuple[Any, Any]:
@@ -310,9 +317,19 @@ def _with_adapter(model: Any, folder: Path) -> Any:
         from peft import PeftModel
     except ImportError:
         raise EEBenchError("adapters need the peft package: pip install 'eebench[peft]'.") from None
+    with adapter_errors(folder), _quiet():
+        return PeftModel.from_pretrained(model, str(folder)).merge_and_unload(safe_merge=True)
+
+
+@contextmanager
+def adapter_errors(folder: Path) -> Iterator[None]:
+    """Say in a sentence that an adapter does not fit the model it is put on.
+
+    Raises:
+        EEBenchError: peft says so.
+    """
     try:
-        with _quiet():
-            return PeftModel.from_pretrained(model, str(folder)).merge_and_unload(safe_merge=True)
+        yield
     except Exception as error:  # peft raises many types for an adapter that does not fit
         raise EEBenchError(f"the adapter {folder} does not fit it ({_said(error)}).") from error
 

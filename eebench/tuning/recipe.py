@@ -23,11 +23,16 @@ METHODS: tuple[Method, ...] = get_args(Method)
 """What is trained: an adapter on every linear layer of the blocks, or all weights."""
 
 
+DEFAULT_RANK = 16
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What is trained, on what, and how: with the versions of the libraries it decides the result.
 
     Attributes:
+        model: where its name asks for an adapter (MODEL+FOLDER), that adapter is trained on.
+        rank: of the adapter; None is 16, or the rank of the one that is trained on.
         batch: sequences of `length` tokens in a step.
         positions: positions of a batch that have a loss; all where there are fewer.
         layers: layers before the last that have a loss in a step.
@@ -41,7 +46,7 @@ class Recipe:
     field: str | None = None
     split: str = "train"
     method: Method = "lora"
-    rank: int = 16
+    rank: int | None = None
     steps: int = 400
     batch: int = 4
     length: int = 256

@@ -12,7 +12,7 @@ import shutil
 import warnings
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,11 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from eebench.errors import EEBenchError
 from eebench.files import write_whole
 from eebench.models.blocks import LayerReader
-from eebench.models.loading import LoadedModel, LoadOptions, load_model
+from eebench.models.loading import LoadedModel, LoadOptions, adapter_errors, load_model
 from eebench.progress import Advance, Progress, Silent
 from eebench.tuning.exit_loss import Anchor, ExitLoss, active_layers, layer_weights
 from eebench.tuning.host_memory import keep_freed_memory
-from eebench.tuning.recipe import Recipe
+from eebench.tuning.recipe import DEFAULT_RANK, Recipe
 from eebench.tuning.text_data import TextBlocks, blocks_of, read_texts
 
 HELD_OUT_POSITIONS = 512
@@ -58,8 +58,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What training gave: where it lies, and held-out text before and after."""
+    """What training gave: the name to load it by, where it lies, and held-out text before and after."""
 
+    name: str
     folder: Path
     first: Point
     last: Point
@@ -85,7 +86,7 @@ def tune(
     """
     progress = progress or Silent()
     _refuse_another(output, recipe, fresh)
-    loaded = load_model(recipe.model, options)
+    loaded = _load(recipe, options)
     if loaded.device == "cpu":
         keep_freed_memory()
     if loaded.model.config.is_encoder_decoder:
@@ -125,7 +126,15 @@ def tune(
             warnings.simplefilter("ignore")  # peft and accelerate have advice, none of it for whoever tunes here
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
             _save(model, loaded, recipe, blocks, output)
-    return Tuned(output, curve.points[0], curve.points[-1])
+    base = loaded.source.base or recipe.model
+    name = f"{base}+{output}" if recipe.method == "lora" else str(output)
+    return Tuned(name, output, curve.points[0], curve.points[-1])
+
+
+def _load(recipe: Recipe, options: LoadOptions | None) -> LoadedModel:
+    """The model; an adapter is left out where it is to be trained on, since `_trainable` puts it on unmerged."""
+    options = options or LoadOptions()
+    return load_model(recipe.model, replace(options, without_adapter=recipe.method == "lora"))
 
 
 # --- the folder --------------------------------------------------------------------------------------------------
@@ -191,12 +200,23 @@ def _save(model: Any, loaded: LoadedModel, recipe: Recipe, blocks: TextBlocks, o
             "data": [Path(source).name if Path(source).exists() else source for source in recipe.data],
             "data_sha256": blocks.digest,
             "blocks": len(blocks.train),
+            **_of_adapters(model, loaded, recipe),
             "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
         }
         write_whole(output / "recipe.json", json.dumps(about, indent=2).encode())
         (output / "README.md").unlink(missing_ok=True)  # peft's model card, with nothing filled in
     except OSError as error:
         raise EEBenchError(f"the result could not be written to {output} ({error.strerror or error}).") from error
+
+
+def _of_adapters(model: Any, loaded: LoadedModel, recipe: Recipe) -> dict[str, Any]:
+    """What a recipe says of an adapter: its rank, and the recipe of the one it was trained on from, if that has one."""
+    if recipe.method == "full":
+        return {}
+    about: dict[str, Any] = {"rank": model.peft_config["default"].r}
+    if loaded.source.adapter and (earlier := loaded.source.adapter / "recipe.json").is_file():
+        about["after"] = json.loads(earlier.read_text(encoding="utf-8"))
+    return about
 
 
 # --- training ----------------------------------------------------------------------------------------------------
@@ -207,11 +227,17 @@ def _trainable(loaded: LoadedModel, recipe: Recipe) -> Any:
     if recipe.method == "full":
         return loaded.model.float().requires_grad_(True)
     try:
-        from peft import LoraConfig, get_peft_model
+        from peft import LoraConfig, PeftModel, get_peft_model
     except ImportError:
         raise EEBenchError("tuning trains an adapter with the peft package: pip install 'eebench[peft]'.") from None
     torch.manual_seed(recipe.seed)
-    config = LoraConfig(r=recipe.rank, lora_alpha=2 * recipe.rank, target_modules="all-linear")
+    if loaded.source.adapter:
+        with adapter_errors(loaded.source.adapter), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = PeftModel.from_pretrained(loaded.model, str(loaded.source.adapter), is_trainable=True)
+        return _of_rank(recipe, model)
+    rank = recipe.rank or DEFAULT_RANK
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -225,8 +251,15 @@ def _trainable(loaded: LoadedModel, recipe: Recipe) -> Any:
     return model
 
 
+def _of_rank(recipe: Recipe, model: Any) -> Any:
+    """The model, if its adapter has the rank that is asked for."""
+    if recipe.rank not in (None, rank := model.peft_config["default"].r):
+        raise EEBenchError(f"the adapter of {recipe.model} has rank {rank}, not {recipe.rank}: leave out --rank.")
+    return model
+
+
 def _anchor(recipe: Recipe, reader: LayerReader, model: Any, before: Any) -> Anchor | None:
-    """The model as it was: a copy where all weights are trained, else the same one with its adapter off."""
+    """The model as it was: a copy where all weights are trained, else the one that the adapter is on, without it."""
     if not recipe.anchor:
         return None
     if before is not None:
