@@ -89,6 +89,9 @@ def test_runs_in_other_metrics_have_no_answers_to_compare(measured: tuple[str, s
     assert found["pairs"] == len(qualities)
     assert figures(found).keys() == {"layers saved", "compute saved", "fidelity"}
     assert (found["changed"], found["same"]) == ([], 0)
+    layers = ("static:layer=2", "static:layer=3", "--metric", "acc")
+    assert {measure["name"] for measure in compared(db, *layers)["measures"]} >= {"quality"}
+    assert figures(compared(db, *layers))["quality"] != figures(compared(db, *layers[:3], "acc_norm"))["quality"]
 
 
 def test_policies_have_their_scores_compared_and_their_fronts_given(measured: tuple[str, str, str]) -> None:
@@ -129,10 +132,12 @@ def test_it_reads_well(measured: tuple[str, str, str]) -> None:
     [
         (("confidense", "entropy"), "unknown policy, setting or model 'confidense': did you mean confidence?"),
         (("run:9", "run:1"), "there are no results of run:9"),
+        (("run:1", "run:2", "--metric", "acc"), "runs are compared in the metrics they have: leave out --metric."),
+        (("confidence", "entropy", "--metric", "f1"), "no results measured in f1 yet: there are some in acc"),
         (("confidence", "run:1"), "confidence is a policy and run:1 a run: compare two of a kind."),
     ],
 )
-def test_wrong_input_is_one_sentence(measured: tuple[str, str, str], arguments: tuple[str, str], sentence: str) -> None:
+def test_wrong_input_is_one_sentence(measured: tuple[str, str, str], arguments: tuple[str, ...], sentence: str) -> None:
     answer = eebench(measured[0], "compare", *arguments)
     assert answer.exit_code == 2
     assert isinstance(answer.exception, SystemExit)

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from eebench.cli import main
 from eebench.errors import EEBenchError
 from eebench.plots.figures import FIGURES, Chosen, agreement, settings_in_order, telling
-from eebench.plots.points import PLANES, left_out, no_skill_end, points
+from eebench.plots.points import curves, left_out, no_skill_end, points
 from eebench.plots.style import GREY, policy_series, series
 from eebench.ranking.rank import rank
-from eebench.ranking.skill import area_above
+from eebench.ranking.skill import area_above, skills_of
 from eebench.records.results import StoredResult
 from eebench.records.store import Store
 from tests.records import evaluation, stored, summary
 from tests.site_records import CLOSING, GENERATION, HOSTILE, LOSSES, MODELS, TASKS, fill
-
-LAYERS_FIDELITY = 2 ** PLANES.index(("layers", "fidelity"))
 
 
 def invoke(*arguments: str) -> Result:
@@ -74,7 +74,7 @@ def test_a_figure_says_how_many_settings_it_lacks(db: str) -> None:
     measured = [{stored.result.setting for stored in results(db, "tiny", task)} for task in (*TASKS, GENERATION)]
     lacking = len(set.union(*measured) - set.intersection(*measured))
     assert lacking
-    assert drawn(db, "pareto", models=["tiny"])["title"]["subtitle"].endswith(f"on all these tasks: {lacking}")
+    assert drawn(db, "pareto", models=["tiny"])["title"]["subtitle"].endswith(f"on all of them: {lacking}")
 
 
 def test_quality_is_that_of_informative_tasks_alone() -> None:
@@ -94,20 +94,47 @@ def test_in_generation_what_is_kept_of_answers_stands_for_fidelity() -> None:
 def test_the_curve_of_a_policy_is_the_one_its_score_is_the_area_of(db: str) -> None:
     some = results(db, CLOSING, "agreement")
     scores = {row.policy: row.ee_score_layers for row in rank(some).ranking}
-    areas = {policy: _area(points(some), policy) for policy in ("entropy", "patience", HOSTILE, "oracle")}
+    areas = {policy: _area(curve) for policy, curve in curves(some, "layers", "fidelity").items()}
     for policy in ("entropy", "patience", HOSTILE):
         assert 100 * areas[policy] / areas["oracle"] == pytest.approx(scores[policy])
 
 
-def _area(some: list[dict[str, Any]], policy: str) -> float:
-    curve = [point for point in some if point["policy"] == policy and point["curve"] & LAYERS_FIDELITY]
-    at = sorted((point["layers"], point["fidelity"]) for point in curve)
-    assert at[0] == (0.0, 1.0)
-    assert all(one[0] < other[0] for one, other in pairwise(at))
-    x, y = zip(*at, strict=True)
-    import numpy as np
+def test_the_curve_over_several_tasks_has_their_mean_skill_as_its_area(db: str) -> None:
+    with Store.open(db) as store:
+        some = store.newest([CLOSING], list(TASKS)).results
+    drawn = curves(some, "layers", "fidelity")
+    assert len(TASKS) > 1
+    for policy in ("entropy", "patience", HOSTILE, "oracle"):
+        skills = skills_of((one for one in some if one.result.policy == policy), "layers")
+        assert len(skills) == len(TASKS)
+        assert _area(drawn[policy]) == pytest.approx(np.mean(list(skills.values())), abs=2e-3)
 
-    return float(area_above(np.array(x), np.array(y)))
+
+def test_a_setting_of_one_task_alone_is_on_the_curve_over_several(db: str) -> None:
+    with Store.open(db) as store:
+        some = store.newest([CLOSING], list(TASKS)).results
+    first = TASKS[0]
+    best = max(
+        (one for one in some if one.result.policy == "entropy" and one.evaluation.task == first),
+        key=lambda one: one.result.summaries["calibration"].fidelity * one.result.summaries["calibration"].layers_saved,
+    )
+    without = [one for one in some if one is not best]
+    assert best.result.setting not in {point["setting"] for point in points(without)}
+    assert curves(without, "layers", "fidelity")["entropy"] != curves(some, "layers", "fidelity")["entropy"]
+
+
+def test_a_policy_that_was_not_measured_on_all_tasks_has_no_curve(db: str) -> None:
+    with Store.open(db) as store:
+        some = store.newest([CLOSING], list(TASKS)).results
+    less = [one for one in some if (one.result.policy, one.evaluation.task) != ("entropy", TASKS[0])]
+    assert curves(some, "layers", "fidelity").keys() - curves(less, "layers", "fidelity").keys() == {"entropy"}
+
+
+def _area(curve: Sequence[tuple[float, float]]) -> float:
+    assert curve[0] == (0.0, 1.0)
+    assert all(one[0] < other[0] for one, other in pairwise(curve))
+    x, y = np.array(curve).T
+    return float(area_above(x, y))
 
 
 def test_the_no_skill_line_ends_where_everything_stops_at_layer_1(db: str) -> None:
@@ -141,11 +168,12 @@ def test_controls_and_bounds_are_grey_and_bounds_are_stars() -> None:
 def test_pareto_draws_every_setting_with_static_oracle_and_the_coin(db: str) -> None:
     data = drawn(db, "pareto", models=["tiny"], tasks=["agreement"])["datasets"]
     assert {point["policy"] for point in data["points"]} == set(LOSSES)
-    static = [point for point in data["points"] if point["policy"] == "static"]
-    assert all(point["curve"] & LAYERS_FIDELITY for point in static)
+    static = [(point["layers"], point["fidelity"]) for point in data["points"] if point["policy"] == "static"]
+    line = [(point["layers"], point["fidelity"]) for point in data["curves"] if point["policy"] == "static"]
+    assert {at for at in static if 0 < at[0] < 5 / 6 - 1e-9} <= set(line)  # every one, below the no-skill line as well
     assert [(end["layers"], end["fidelity"]) for end in data["coin"]] == [(0.0, 1.0), (pytest.approx(5 / 6), 0.2)]
     alone = drawn(db, "pareto", models=["tiny"], tasks=["agreement"], policies=["entropy"])["datasets"]
-    assert {point["policy"] for point in alone["points"]} == {"entropy"}
+    assert {point["policy"] for point in (*alone["points"], *alone["curves"])} == {"entropy"}
 
 
 def test_pareto_plots_what_is_asked_for(db: str) -> None:
@@ -302,6 +330,7 @@ def test_a_name_is_text_in_a_figure(db: str, tmp_path: Path) -> None:
             "there is no EE-score by compute and quality: leave --x or --y out.",
         ),
         (["heatmap", "-o", "a.svg", "--kv-mode", "copy"], "there are no EE-scores by layers here"),
+        (["lens", "-o", "a.svg", "--metric", "f1"], "no results measured in f1 yet: there are some in "),
         (["lens", "-o", "a.svg", "--db", "none.db"], "no results yet in none.db"),
     ],
 )

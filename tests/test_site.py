@@ -30,15 +30,17 @@ from eebench.ranking.rank import rank
 from eebench.records.results import KV_MODES, KvMode, StoredResult, Summary
 from eebench.records.store import Run, Store
 from eebench.reports.by_kv_mode import MEANINGS
+from eebench.site import about_model
 from eebench.site.about_kv_modes import kv_modes_context
-from eebench.site.boards import interval, scores
+from eebench.site.about_model import model_context
+from eebench.site.boards import Boards, interval, scores
 from eebench.site.commands import command
 from eebench.site.folder import MARKER, write
 from eebench.site.material import gather
 from eebench.site.server import server
 from eebench.site.slugs import policy_page
 from tests.records import evaluation, provenance, result, stored, summary
-from tests.site_records import CLOSING, HOSTILE, LOSSES, MODELS, fill
+from tests.site_records import CLOSING, HOSTILE, LOSSES, MODELS, TASKS, fill
 
 VOID = {"meta", "link", "img", "input", "br", "hr", "source"}
 
@@ -250,6 +252,21 @@ def test_only_some_models_and_tasks_can_be_shown(db: str, tmp_path: Path) -> Non
         "task/facts.html",
     }
     assert list(Page(tmp_path / "site/index.html").data["index"]["views"]["full"]) == [""]
+
+
+def test_of_many_tasks_a_model_page_draws_the_mean_and_lists_each(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store.open(db) as store:
+        material = gather(store, ["tiny"], TASKS)
+
+    def lines_and_columns() -> tuple[list[str], list[str]]:
+        (mode,) = model_context("tiny", material, Boards(material), {})["modes"]
+        drawn = {row["name"] for row in mode["lens"]["datasets"]["lens"]}
+        return sorted(drawn), [header.label for header in mode["lens_table"].headers]
+
+    assert lines_and_columns() == (sorted(TASKS), ["layer", *sorted(TASKS)])
+    monkeypatch.setattr(about_model, "MOST_LINES", 1)
+    mean = f"mean over {len(TASKS)} tasks"
+    assert lines_and_columns() == ([mean], ["layer", mean, *sorted(TASKS)])
 
 
 # --- KV modes ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from eebench import strict_json
-from eebench.cli.options import comma_separated, db_option
+from eebench.cli.options import comma_separated, db_option, metric_option
+from eebench.errors import EEBenchError
 from eebench.records.results import KV_MODES, KvMode
 from eebench.records.store import Store
 
@@ -27,6 +28,7 @@ SHOWN = 12
 @click.option("--model", "-m", "models", multiple=True, callback=comma_separated, help="Only on these models.")
 @click.option("--task", "-t", "tasks", multiple=True, callback=comma_separated, help="Only on these tasks.")
 @click.option("--kv-mode", type=click.Choice(KV_MODES), default="full", show_default=True)
+@metric_option
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.option("--plot", is_flag=True, help="Draw the Pareto fronts of both, and where they stop.")
 @db_option
@@ -36,6 +38,7 @@ def compare(
     models: Sequence[str],
     tasks: Sequence[str],
     kv_mode: KvMode,
+    metric: str | None,
     form: str,
     plot: bool,
     db: str | None,
@@ -53,9 +56,14 @@ def compare(
     """
     from eebench.ranking import comparison
 
+    runs = a.startswith("run:") or b.startswith("run:")
+    if runs and metric is not None:
+        raise EEBenchError("runs are compared in the metrics they have: leave out --metric.")
     with Store.open(db, create=False) as store:
-        runs = a.startswith("run:") or b.startswith("run:")
-        results = store.all_results(models, tasks, kv_mode) if runs else store.newest(models, tasks, kv_mode).results
+        if runs:
+            results = store.all_results(models, tasks, kv_mode)
+        else:
+            results = store.newest(models, tasks, kv_mode, metric).results
         one, other = (comparison.side(name, results) for name in (a, b))
         found = comparison.compare(one, other, results, store)
     if form == "json":

@@ -47,6 +47,12 @@ def models_option(command: Command) -> Command:
     )(command)
 
 
+def metric_option(command: Command) -> Command:
+    """`--metric NAME`, of what has been measured."""
+    text = "Only what was measured in this metric.  [default: the newest]"
+    return click.option("--metric", metavar="NAME", help=text)(command)
+
+
 PROMPT_OPTIONS = (
     click.option(
         "--num-fewshot", type=click.IntRange(min=0), help="Examples before each question.  [default: the task's]"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eebench.cli.options import comma_separated, db_option
+from eebench.cli.options import comma_separated, db_option, metric_option
 from eebench.records.results import KV_MODES, KvMode
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     "--policy", "-p", "policies", multiple=True, metavar="NAME", help="Only this policy or setting; repeatable."
 )
 @click.option("--kv-mode", type=click.Choice(KV_MODES), default="full", show_default=True, help="Measured under this.")
+@metric_option
 @click.option(
     "--x",
     type=click.Choice(["layers", "compute"]),
@@ -54,6 +55,7 @@ def plot(
     tasks: Sequence[str],
     policies: Sequence[str],
     kv_mode: KvMode,
+    metric: str | None,
     x: X,
     y: Y,
     per_task: bool,
@@ -79,6 +81,6 @@ def plot(
 
     check_output(output)
     with Store.open(db, create=False) as store:
-        chart = FIGURES[figure](store, Chosen(models, tasks, policies, kv_mode, x, y, per_task))
+        chart = FIGURES[figure](store, Chosen(models, tasks, policies, kv_mode, metric, x, y, per_task))
     write(chart, output)
     click.echo(f"Written to {output}.", err=True)

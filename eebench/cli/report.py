@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import click
 from rich.console import Console
 
-from eebench.cli.options import comma_separated, db_option
+from eebench.cli.options import comma_separated, db_option, metric_option
 from eebench.errors import EEBenchError, unknown
 from eebench.ranking.board import Board, RankBy
 from eebench.records.comparable import sentences
@@ -56,7 +56,7 @@ _FILE_WIDTH = 100
     show_default=True,
     help="Rank what was measured under this KV mode.",
 )
-@click.option("--metric", metavar="NAME", help="Only what was measured in this metric.  [default: the newest]")
+@metric_option
 @click.option(
     "--by",
     "view",

@@ -12,7 +12,7 @@ from eebench.errors import EEBenchError, unknown
 from eebench.plots.heatmap import heatmap
 from eebench.plots.layers import histograms, lens
 from eebench.plots.pareto import pareto, with_data
-from eebench.plots.points import X, Y, left_out, no_skill_end, points
+from eebench.plots.points import X, Y, curves, left_out, no_skill_end, points
 from eebench.plots.style import Chart, policy_series
 from eebench.ranking.board import RankBy
 from eebench.ranking.rank import KIND_ORDER, rank
@@ -39,6 +39,7 @@ class Chosen:
     tasks: Collection[str] = ()
     policies: Collection[str] = ()
     kv_mode: KvMode = "full"
+    metric: str | None = None
     x: X = "layers"
     y: Y = "fidelity"
     per_task: bool = False
@@ -55,16 +56,18 @@ class Chosen:
 def draw_pareto(store: Store, chosen: Chosen) -> Chart:
     """Settings on the plane of saving against what is kept, means over the tasks of one model."""
     results = _of_one_model(store, chosen)
-    shown = _named(results, chosen.policies)
-    kinds = {stored.result.policy: stored.result.kind for stored in shown}
+    kinds = {stored.result.policy: stored.result.kind for stored in _named(results, chosen.policies)}
+    shown = [stored for stored in results if stored.result.policy in kinds]
     chart = pareto(chosen.x, chosen.y, policy_series(kinds), width=520, columns=6)
     drawn = [point for point in points(results) if point["policy"] in kinds]
-    if all(point[chosen.y] is None for point in drawn if point["setting"]):
+    lines = curves(shown, chosen.x, chosen.y)
+    if not lines and all(point[chosen.y] is None for point in drawn):
         raise EEBenchError("there is no quality to retain here: take --y fidelity, or tasks the model is better at.")
     title: dict[str, str] = {"text": _title(results)}
-    if lacking := left_out((stored for stored in results if stored.result.policy in kinds), drawn):
-        title["subtitle"] = f"settings without a point, since they were not measured on all these tasks: {lacking}"
-    return with_data(chart, drawn, no_skill_end(results)).properties(title=title)
+    if lacking := left_out(shown, drawn):
+        why = "curves are means over the tasks; settings without a point, since they were not measured on all of them"
+        title["subtitle"] = f"{why}: {lacking}"
+    return with_data(chart, chosen.x, chosen.y, drawn, lines, no_skill_end(results)).properties(title=title)
 
 
 def draw_histogram(store: Store, chosen: Chosen) -> Chart:
@@ -82,7 +85,7 @@ def draw_histogram(store: Store, chosen: Chosen) -> Chart:
 
 def draw_lens(store: Store, chosen: Chosen) -> Chart:
     """How often each layer's top-1 is the full model's: per model the mean over its tasks, or a line per task."""
-    results = store.newest(chosen.models, chosen.tasks, chosen.kv_mode).results
+    results = store.newest(chosen.models, chosen.tasks, chosen.kv_mode, chosen.metric).results
     curves = agreement(store, results)
     tasks: dict[str, list[str]] = {}
     for model, task in curves:
@@ -118,7 +121,7 @@ def _tasks(count: int) -> str:
 def draw_heatmap(store: Store, chosen: Chosen) -> Chart:
     """EE-scores of policies on tasks, a table per model."""
     by = chosen.by
-    results = store.newest(chosen.models, chosen.tasks, chosen.kv_mode).results
+    results = store.newest(chosen.models, chosen.tasks, chosen.kv_mode, chosen.metric).results
     shown = {stored.result.policy for stored in _named(results, chosen.policies)}
     overall = [row.policy for row in rank(results, by).ranking if row.policy in shown]
     cells = [
@@ -155,7 +158,7 @@ def _pairs(results: Sequence[StoredResult]) -> Mapping[Pair, list[StoredResult]]
 
 
 def _of_one_model(store: Store, chosen: Chosen) -> list[StoredResult]:
-    results = store.newest(chosen.models, chosen.tasks, chosen.kv_mode).results
+    results = store.newest(chosen.models, chosen.tasks, chosen.kv_mode, chosen.metric).results
     models = sorted({stored.evaluation.model for stored in results})
     if len(models) > 1:
         raise EEBenchError(f"this figure is of one model, and there are {', '.join(models)}: name one with --model.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from eebench.plots.points import PLANES, START, Point, X, Y, saving
+from eebench.plots.points import START, Curves, Point, X, Y, saving
 from eebench.plots.style import GREY, Chart, Series
 from eebench.reports.formats import MISSING
 
@@ -26,7 +26,7 @@ HEIGHT = 380
 
 
 def pareto(x: X, y: Y, series: Series, width: int | str = "container", columns: int | None = None) -> Chart:
-    """The chart without its data, which are named `points` and `coin`: see `with_data`.
+    """The chart without its data, which are named `points`, `curves` and `coin`: see `with_data`.
 
     Args:
         columns: of the legend; by default whatever the page says.
@@ -42,15 +42,15 @@ def pareto(x: X, y: Y, series: Series, width: int | str = "container", columns: 
         .mark_line(color=GREY, strokeDash=[5, 4], clip=True)
         .encode(**at, tooltip=alt.value("no-skill line: tossing a coin at every position"))
     )
-    base = alt.Chart(alt.NamedData("points")).transform_filter(f"isValid(datum.{y})")
     seen = alt.when(chosen)
     curves = (
-        base.transform_filter(f"datum.curve & {2 ** PLANES.index((x, y))}")
+        alt.Chart(alt.NamedData("curves"))
         .mark_line(clip=True, strokeWidth=1.5)
         .encode(**at, color=colour, opacity=seen.then(alt.value(0.7)).otherwise(alt.value(0.05)))
     )
     marks = (
-        base.transform_filter("isValid(datum.setting)")
+        alt.Chart(alt.NamedData("points"))
+        .transform_filter(f"isValid(datum.{y})")
         .transform_calculate(retention=f"isValid(datum.quality) ? format(datum.quality, '.1%') : '{MISSING}'")
         .mark_point(filled=True, clip=True)
         .encode(
@@ -66,9 +66,12 @@ def pareto(x: X, y: Y, series: Series, width: int | str = "container", columns: 
     return alt.layer(line, curves, marks).properties(width=width, height=HEIGHT)
 
 
-def with_data(chart: Chart, points: Sequence[Point], end: Point | None) -> Chart:
-    """The chart, drawn from these points and this end of the no-skill line."""
-    return chart.properties(datasets={"points": list(points), "coin": [START, end] if end else []})
+def with_data(chart: Chart, x: X, y: Y, points: Sequence[Point], curves: Curves, end: Point | None) -> Chart:
+    """The chart of a plane, drawn from these points and curves and this end of the no-skill line."""
+    on_curves = [
+        {"policy": policy, saving(x, y): saved, y: kept} for policy, curve in curves.items() for saved, kept in curve
+    ]
+    return chart.properties(datasets={"points": list(points), "curves": on_curves, "coin": [START, end] if end else []})
 
 
 def _axis(channel: Any, name: str, field: str) -> Any:

@@ -1,12 +1,15 @@
-"""What a Pareto plot is drawn from: a point per setting, and where the no-skill line ends."""
+"""What a Pareto plot is drawn from: a point per setting, a curve per policy, and where the no-skill line ends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any, Literal
 
-from eebench.ranking.skill import by_evaluation, vertices
+from eebench.ranking.board import RankBy
+from eebench.ranking.curves import mean_curve
+from eebench.ranking.skill import AXES, by_evaluation, by_policy
 from eebench.records.results import Evaluation, StoredResult, Summary
 
 X = Literal["layers", "compute"]
@@ -16,12 +19,14 @@ PLANES: Sequence[tuple[X, Y]] = tuple(product(("layers", "compute"), ("fidelity"
 """Every saving against all that may be kept."""
 
 Point = dict[str, Any]
-"""A setting, or an end of a policy's curve, which has no setting.
+"""A setting.
 
 `policy`, `kind`, `setting`, `exit` (mean exit layer); as fractions `layers`, `compute` and `fidelity`, and, over
-informative tasks alone, `quality`, `quality_layers` and `quality_compute`; `curve`, which has a bit set for each of
-`PLANES` in which the point is a vertex of its policy's curve.
+informative tasks alone, `quality`, `quality_layers` and `quality_compute`.
 """
+
+Curves = Mapping[str, Sequence[tuple[float, float]]]
+"""Policy -> its curve, as what is saved and what is kept there, from the full model on."""
 
 START: Point = {
     "layers": 0.0,
@@ -49,9 +54,7 @@ def points(results: Sequence[StoredResult]) -> list[Point]:
     for result in (result for of_task in by_task.values() for result in of_task):
         by_setting.setdefault(result.result.setting, []).append(result)
     whole = [of_setting for of_setting in by_setting.values() if len(of_setting) == len(by_task)]
-    made = {of_setting[0].result.setting: _point(of_setting) for of_setting in whole}
-    _mark_curves(made, whole)
-    return [*made.values(), *_ends(list(made.values()), no_skill_end(results))]
+    return [_point(of_setting) for of_setting in whole]
 
 
 def left_out(results: Iterable[StoredResult], made: Iterable[Point]) -> int:
@@ -71,7 +74,7 @@ def _point(of_setting: Sequence[StoredResult]) -> Point:
     result = of_setting[0].result
     measured = [(stored.evaluation, _shown(stored.result.summaries)) for stored in of_setting]
     exit_layer = _mean([summary.mean_exit_layer for _evaluation, summary in measured])
-    about = {"policy": result.policy, "kind": result.kind, "setting": result.setting, "exit": exit_layer, "curve": 0}
+    about = {"policy": result.policy, "kind": result.kind, "setting": result.setting, "exit": exit_layer}
     return about | _means(measured)
 
 
@@ -100,41 +103,13 @@ def _mean(values: Sequence[float]) -> float | None:
 # --- curves ------------------------------------------------------------------------------------------------------
 
 
-def _mark_curves(made: Mapping[str, Point], whole: Sequence[Sequence[StoredResult]]) -> None:
-    """Mark the settings that are vertices of their policy's curve, chosen on the calibration documents."""
-    end = _calibration_end(whole)
-    by_policy: dict[str, list[tuple[Point, Point]]] = {}
-    for of_setting in whole:
-        point = made[of_setting[0].result.setting]
-        if point["policy"] == "static":
-            point["curve"] = 2 ** len(PLANES) - 1  # the cut model is a line of its own, good or bad
-        elif end and all("calibration" in stored.result.summaries for stored in of_setting):
-            chosen_on = _means([(s.evaluation, s.result.summaries["calibration"]) for s in of_setting])
-            by_policy.setdefault(point["policy"], []).append((point, chosen_on))
-    for settings in by_policy.values():
-        for bit, (x, y) in enumerate(PLANES):
-            known = [(point, (at[saving(x, y)], at[y])) for point, at in settings if at[y] is not None]
-            if end and end[y] is not None:
-                for vertex in vertices([at for _point, at in known], (end[saving(x, y)], end[y])):
-                    known[vertex][0]["curve"] |= 2**bit
-
-
-def _ends(made: Sequence[Point], end: Point | None) -> list[Point]:
-    """The two ends of the curve of each policy that has a vertex: mixing it with the coin is a policy as well."""
-    planes: dict[tuple[str, str], int] = {}
-    for point in made:
-        if point["curve"] and point["policy"] != "static":
-            whose = (point["policy"], point["kind"])
-            planes[whose] = planes.get(whose, 0) | point["curve"]
-    return [
-        {"policy": policy, "kind": kind, "setting": None, "exit": None, "curve": curve, **at}
-        for (policy, kind), curve in planes.items()
-        for at in (START, end or START)
-    ]
-
-
-def _calibration_end(whole: Sequence[Sequence[StoredResult]]) -> Point | None:
-    evaluations = [stored.evaluation for stored in whole[0]] if whole else []
-    if not evaluations or not all("calibration" in evaluation.coin_end for evaluation in evaluations):
-        return None
-    return _means([(evaluation, evaluation.coin_end["calibration"]) for evaluation in evaluations])
+def curves(results: Sequence[StoredResult], x: X, y: Y) -> Curves:
+    """Each policy's curve on a plane, over the tasks of one model; of policies that were measured on all of them."""
+    kept_by: RankBy = "quality" if y == "quality" else "layers"
+    axes = replace(AXES[kept_by], x=AXES[x].x)
+    tasks = by_evaluation(results).keys()
+    found = {}
+    for policy, settings in by_policy(results).items():
+        if by_evaluation(settings).keys() == tasks and (curve := mean_curve(settings, axes)) is not None:
+            found[policy] = [(float(saved), float(kept)) for saved, kept in curve]
+    return found

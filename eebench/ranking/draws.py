@@ -19,7 +19,7 @@ from eebench.policy import Bools
 from eebench.ranking.board import Interval, RankBy, RankingRow
 from eebench.ranking.bootstrap import DRAWS, interval
 from eebench.ranking.drawn_figures import Documents, DrawnFigures, Draws, drawn_figures, weights_of
-from eebench.ranking.skill import Key, area_above, by_evaluation, points_of, vertices
+from eebench.ranking.skill import AXES, Key, area_above, by_evaluation, points_of, vertices
 from eebench.records.results import COIN, Columns, StoredResult
 
 NOTHING: Draws = np.zeros(1 + DRAWS)
@@ -97,7 +97,7 @@ class _Tasks:
         """A policy's skill on each (model, task) that has a place on the axes."""
         skills = {}
         for key, settings in by_evaluation(results).items():
-            points = points_of(settings, by)
+            points = points_of(settings, AXES[by])
             if points is not None:
                 chosen = [settings[i] for i in vertices(points["calibration"][1:], points["calibration"][0])]
                 skills[key] = self._skill(key, chosen, by) if points["test"][0][0] > 0 else NOTHING

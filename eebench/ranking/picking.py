@@ -95,8 +95,8 @@ def decisive(results: Sequence[StoredResult]) -> list[StoredResult]:
     where there are none, so that the policy is not lost.
     """
     names = {choice.setting for _kept, _level, choice in at_levels(results)}
-    for by in AXES:
-        if points := points_of(results, by):
+    for axes in AXES.values():
+        if points := points_of(results, axes):
             coin, *settings = points["calibration"]
             names |= {results[vertex].result.setting for vertex in vertices(settings, coin)}
     return [stored for stored in results if stored.result.setting in names] or list(results[:1])

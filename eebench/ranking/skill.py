@@ -72,10 +72,20 @@ def skill(calibration: Sequence[Point], test: Sequence[Point], coin_calibration:
         coin_calibration: where the no-skill line that starts at (0, 1) ends, on the calibration documents.
         coin_test: the same on the test documents.
     """
+    curve = curve_of(calibration, test, coin_calibration, coin_test)
+    return float(area_above(curve[:, 0], curve[:, 1])) if coin_test[0] > 0 else 0.0
+
+
+def curve_of(
+    calibration: Sequence[Point], test: Sequence[Point], coin_calibration: Point, coin_test: Point
+) -> NDArray[np.float64]:
+    """A policy's curve, from the full model to the end of the no-skill line: see `skill`. [points, 2]
+
+    It is the no-skill line itself where stopping at once saves nothing, so that there is nothing to be skilful about.
+    """
     if coin_test[0] <= 0 or coin_calibration[0] <= 0:
-        return 0.0  # stopping at once saves nothing here, so there is nothing to be skilful about
-    curve = np.array([(0.0, 1.0), *(test[i] for i in vertices(calibration, coin_calibration)), coin_test])
-    return float(area_above(curve[:, 0], curve[:, 1]))
+        return np.array([(0.0, 1.0), coin_test])
+    return np.array([(0.0, 1.0), *(test[i] for i in vertices(calibration, coin_calibration)), coin_test])
 
 
 def vertices(calibration: Sequence[Point], coin: Point) -> list[int]:
@@ -105,18 +115,18 @@ def area_above(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.flo
 
 def skill_of(results: Sequence[StoredResult], by: RankBy) -> float | None:
     """Skill of one policy's settings on one evaluation, or None where the axes have no place for it."""
-    points = points_of(results, by)
+    points = points_of(results, AXES[by])
     if points is None:
         return None
     return skill(points["calibration"][1:], points["test"][1:], points["calibration"][0], points["test"][0])
 
 
-def points_of(results: Sequence[StoredResult], by: RankBy) -> dict[str, list[Point]] | None:
+def points_of(results: Sequence[StoredResult], axes: Axes) -> dict[str, list[Point]] | None:
     """Where the coin ends, and then each of one policy's settings, on the `calibration` and the `test` documents.
 
     None where the axes have no place for them.
     """
-    axes, evaluation = AXES[by], results[0].evaluation
+    evaluation = results[0].evaluation
     if axes.informative_only and not evaluation.informative:
         return None
     points = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from eebench.models.catalogue import catalogue
@@ -15,6 +16,9 @@ from eebench.site.plots import POINT, histogram_data, histogram_spec, lens_spec,
 from eebench.site.slugs import task_page
 from eebench.site.tables import Header, Row, Table, number, share, words
 from eebench.site.times import timing_table
+
+MOST_LINES = 8
+"""In one plot of layers."""
 
 
 def model_context(name: str, material: Material, boards: Boards, specs: dict[str, Any]) -> dict[str, Any]:
@@ -85,18 +89,26 @@ def _modes(name: str, kv_mode: KvMode, material: Material, boards: Boards) -> It
     if not view or not results:
         return
     curves = {task: shares for (model, task), shares in material.agreement[kv_mode].items() if model == name}
+    drawn = _to_draw(curves)
     yield {
         "kv_mode": kv_mode,
         "view": view,
         "table": view.table(id=f"ranking-{kv_mode}"),
         "pareto": {"columns": POINT, "figures": [{"title": view.scope, **pareto_data(results)}]},
-        "lens": lens_spec(curves),
-        "lens_table": lens_table(f"layers-{kv_mode}", curves),
-        "lens_words": lens_words(curves),
+        "lens": lens_spec(drawn),
+        "lens_table": lens_table(f"layers-{kv_mode}", {**drawn, **curves}),
+        "lens_words": lens_words(drawn),
         "histogram": {"spec": histogram_spec(), "counts": histogram_data(results)},
         "shown_first": _first_shown(results),
         "settings": list(settings_in_order(results)),
     }
+
+
+def _to_draw(curves: Mapping[str, Sequence[float]]) -> Mapping[str, Sequence[float]]:
+    """A line per task; where those are too many to tell apart, their mean, with each task's in the table."""
+    if len(curves) <= MOST_LINES or len({len(shares) for shares in curves.values()}) > 1:
+        return curves
+    return {f"mean over {len(curves)} tasks": [fmean(shares) for shares in zip(*curves.values(), strict=True)]}
 
 
 def _first_shown(results: Sequence[StoredResult]) -> str:

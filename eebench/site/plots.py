@@ -7,12 +7,12 @@ from typing import Any
 
 from eebench.plots.layers import histogram, lens
 from eebench.plots.pareto import pareto
-from eebench.plots.points import PLANES, START, left_out, no_skill_end, points
+from eebench.plots.points import PLANES, START, curves, left_out, no_skill_end, points
 from eebench.plots.style import policy_series
 from eebench.records.results import StoredResult
 from eebench.site.material import Material
 
-POINT = ("policy", "kind", "setting", *START, "exit", "curve")
+POINT = ("policy", "kind", "setting", *START, "exit")
 """What a point has, in the order of its numbers on the page."""
 
 Spec = dict[str, Any]
@@ -28,13 +28,29 @@ def pareto_specs(material: Material) -> dict[str, dict[str, Spec]]:
 
 
 def pareto_data(results: Sequence[StoredResult]) -> dict[str, Any]:
-    """The points of one model's settings, the two ends of the no-skill line, and how many settings have no point."""
+    """What one model's plots are drawn from.
+
+    `points` and `coin`, the two ends of the no-skill line; `curves`, by what is saved, what is kept and policy; the
+    `kinds` of policies; and how many settings have no point, `left_out`.
+    """
     end, made = no_skill_end(results), points(results)
     return {
         "points": [[_rounded(point[name]) for name in POINT] for point in made],
+        "curves": _curves(results),
+        "kinds": {stored.result.policy: stored.result.kind for stored in results},
         "coin": [START, {name: _rounded(value) for name, value in end.items()}] if end else [],
         "left_out": left_out(results, made),
     }
+
+
+def _curves(results: Sequence[StoredResult]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for x, y in PLANES:
+        on_plane = curves(results, x, y)
+        found.setdefault(x, {})[y] = {
+            policy: [[_rounded(saved), _rounded(kept)] for saved, kept in curve] for policy, curve in on_plane.items()
+        }
+    return found
 
 
 def all_pareto_data(material: Material) -> dict[str, dict[str, dict[str, Any]]]:

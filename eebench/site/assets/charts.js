@@ -85,28 +85,38 @@
     return details;
   }
 
-  // One figure per model. `of`: the columns of points, the specs, and the figures with their points and coin.
-  EEBench.paretos = (place, { columns, specs, figures }, x, y, kinds = ["policy", "control", "bound"]) => {
+  // As rows of the fields that the spec plots: quality has savings of its own, over informative tasks.
+  function curvePoints(curves, isShown, x, y) {
+    const saving = y === "quality" ? `quality_${x}` : x;
+    return Object.entries(curves)
+      .filter(([policy]) => isShown(policy))
+      .flatMap(([policy, curve]) => curve.map(([saved, kept]) => ({ policy, [saving]: saved, [y]: kept })));
+  }
+
+  // One figure per model. `of`: the columns of points, the specs, and the figures with their points, curves and coin.
+  EEBench.paretos = (place, { columns, specs, figures }, x, y, shown = ["policy", "control", "bound"]) => {
     place.replaceChildren();
-    for (const { title, points, coin, left_out: leftOut } of figures) {
+    for (const { title, points, curves, kinds, coin, left_out: leftOut } of figures) {
       const all = points.map((point) => Object.fromEntries(columns.map((name, number) => [name, point[number]])));
-      const shown = all.filter((point) => kinds.includes(point.kind));
-      const settings = shown.filter((point) => point.setting !== null); // the others are ends of curves
+      const settings = all.filter((point) => shown.includes(point.kind));
       const plotted = settings.filter((point) => point[y] !== null);
-      if (!plotted.length) {
+      const lines = curvePoints(curves[x][y], (policy) => shown.includes(kinds[policy]), x, y);
+      if (!plotted.length && !lines.length) {
         const why = y === "quality" ? "there is no quality above chance to retain" : "there is nothing to plot";
         place.append(element("p", { class: "hint" }, `${title}: ${why}.`));
         continue;
       }
-      const policies = new Set(plotted.map((point) => point.policy)).size;
+      const policies = new Set([...plotted, ...lines].map((point) => point.policy)).size;
       const text =
-        `Scatter plot, ${title}: ${NAMES[x]} against ${NAMES[y]} of ${plotted.length} settings of ${policies} policies. ` +
+        `Scatter plot, ${title}: ${NAMES[x]} against ${NAMES[y]} of ${plotted.length} settings and curves, of ${policies} policies. ` +
         "The points are listed below as a table.";
       const plot = element("div", { class: "plot", role: "img", "aria-label": text });
-      const less = leftOut ? `; ${leftOut} settings that were not measured on all of them are left out` : "";
+      const less = leftOut
+        ? `; curves are means over the tasks, and ${leftOut} settings that were not measured on all of them have no point`
+        : "";
       const figure = element("figure", { class: "plotted" }, plot, element("figcaption", {}, title + less));
       place.append(figure, pointDetails(settings, title));
-      EEBench.draw(plot, { ...specs[x][y], datasets: { points: shown, coin } });
+      EEBench.draw(plot, { ...specs[x][y], datasets: { points: settings, curves: lines, coin } });
     }
   };
 
