@@ -47,7 +47,7 @@ def is_archive(path: Path) -> bool:
     return path.name.endswith(SUFFIXES)
 
 
-def slug(text: str) -> str:
+def name_part(text: str) -> str:
     """A name as a part of a file's name: the last part of a path, in letters, digits and hyphens."""
     last = text.rstrip("/").rpartition("/")[2]
     return re.sub(r"[^A-Za-z0-9]+", "-", last).strip("-")[:60] or "unnamed"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from eebench.archives import Limits, opened, slug, written_whole
+from eebench.archives import Limits, name_part, opened, written_whole
 from eebench.errors import EEBenchError
 from eebench.published.kept_traces import DESCRIPTION, KeptTrace, check_hashes, published_in
 from eebench.statistics import fingerprint
@@ -27,7 +27,7 @@ LIMITS = Limits(files=100_000, bytes=1 << 38)
 def folder_name(kept: KeptTrace) -> str:
     """What the folder of a published trace is called."""
     which = hashlib.sha256(f"{kept.key.digest}{kept.manifest.documents_hash}".encode()).hexdigest()
-    return f"{slug(kept.manifest.model)}-{slug(kept.key.task)}-{which[:12]}"
+    return f"{name_part(kept.manifest.model)}-{name_part(kept.key.task)}-{which[:12]}"
 
 
 def export_traces(traces: Sequence[KeptTrace], path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from eebench.archives import Limits, files_in, opened, slug, written_whole
+from eebench.archives import Limits, files_in, name_part, opened, written_whole
 from eebench.errors import EEBenchError
 from eebench.plugins.sources import hash_of
 from eebench.records.results import Evaluation, Provenance, Result
@@ -80,7 +80,7 @@ class Bundle:
     @property
     def name(self) -> str:
         """What its folder on a leaderboard is called: when and what, and which of them."""
-        return f"{self.finished[:10]}-{slug(self.evaluations[0].evaluation.model)}-{self.digest[:12]}"
+        return f"{self.finished[:10]}-{name_part(self.evaluations[0].evaluation.model)}-{self.digest[:12]}"
 
 
 # --- writing -----------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def write_into(bundle: Bundle, folder: Path) -> None:
     evaluations = []
     for number, measured in enumerate(bundle.evaluations, start=1):
         evaluation = measured.evaluation
-        stem = f"evaluations/{number:02}-{slug(evaluation.task)}-{evaluation.kv_mode}"
+        stem = f"evaluations/{number:02}-{name_part(evaluation.task)}-{evaluation.kv_mode}"
         lines = [result_text(result, evaluation.documents) for result in measured.results]
         files[f"{stem}.json"] = evaluation_text(evaluation).encode()
         files[f"{stem}.jsonl"] = "".join(lines).encode()
@@ -129,7 +129,7 @@ def write_into(bundle: Bundle, folder: Path) -> None:
 def _source_names(bundle: Bundle) -> dict[str, str]:
     """Hash -> the file that holds the source, named for a policy that is in it."""
     named = {result.policy_hash: result.policy for measured in bundle.evaluations for result in measured.results}
-    return {digest: f"policies/{slug(named[digest])}-{digest[:12]}.py" for digest in bundle.sources}
+    return {digest: f"policies/{name_part(named[digest])}-{digest[:12]}.py" for digest in bundle.sources}
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
