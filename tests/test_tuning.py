@@ -106,6 +106,7 @@ class TestTrainedOn:
         again = tune(replace(a_recipe(base, text, steps=3), model=one.name, rank=None), tmp_path / "other")
         recipe = json.loads((again.folder / "recipe.json").read_text())
         assert (recipe["steps"], recipe["after"]["steps"], recipe["rank"]) == (3, 2, 4)
+        assert recipe["model"] == recipe["after"]["model"] == str(base)
 
     def test_the_anchor_is_the_model_without_any_adapter(self, base: Path, text: Path, tmp_path: Path) -> None:
         one = tune(a_recipe(base, text, steps=20), tmp_path / "one")

@@ -195,7 +195,8 @@ def _save(model: Any, loaded: LoadedModel, recipe: Recipe, blocks: TextBlocks, o
             loaded.tokenizer.save_pretrained(output)
         about = {
             **asdict(recipe),
-            "model_id": loaded.model_id,
+            "model": loaded.source.base or recipe.model,
+            "model_id": loaded.model_id.rpartition("+")[0] if loaded.source.base else loaded.model_id,
             "revision": loaded.revision,
             "data": [Path(source).name if Path(source).exists() else source for source in recipe.data],
             "data_sha256": blocks.digest,
