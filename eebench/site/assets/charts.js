@@ -108,7 +108,7 @@
       }
       const policies = new Set([...plotted, ...lines].map((point) => point.policy)).size;
       const text =
-        `Scatter plot, ${title}: ${NAMES[x]} against ${NAMES[y]} of ${plotted.length} settings and curves, of ${policies} policies. ` +
+        `Scatter plot, ${title}: ${NAMES[x]} against ${NAMES[y]} of ${plotted.length} settings of ${policies} policies, and their curves. ` +
         "The points are listed below as a table.";
       const plot = element("div", { class: "plot", role: "img", "aria-label": text });
       const less = leftOut
