@@ -70,11 +70,11 @@ def test_a_setting_that_was_not_measured_on_all_tasks_has_no_point() -> None:
 
 
 def test_a_figure_says_how_many_settings_it_lacks(db: str) -> None:
-    assert "subtitle" not in drawn(db, "pareto", models=["tiny"], tasks=["agreement"])["title"]
+    assert drawn(db, "pareto", models=["tiny"], tasks=["agreement"])["title"]["subtitle"] == []
     measured = [{stored.result.setting for stored in results(db, "tiny", task)} for task in (*TASKS, GENERATION)]
     lacking = len(set.union(*measured) - set.intersection(*measured))
     assert lacking
-    assert drawn(db, "pareto", models=["tiny"])["title"]["subtitle"].endswith(f"on all of them: {lacking}")
+    assert drawn(db, "pareto", models=["tiny"])["title"]["subtitle"][1].endswith(f"on all these tasks: {lacking}")
 
 
 def test_quality_is_that_of_informative_tasks_alone() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -12,7 +12,7 @@ from eebench.errors import EEBenchError, unknown
 from eebench.plots.heatmap import heatmap
 from eebench.plots.layers import histograms, lens
 from eebench.plots.pareto import pareto, with_data
-from eebench.plots.points import X, Y, curves, left_out, no_skill_end, points
+from eebench.plots.points import Point, X, Y, curves, left_out, no_skill_end, points
 from eebench.plots.style import Chart, policy_series
 from eebench.ranking.board import RankBy
 from eebench.ranking.rank import KIND_ORDER, rank
@@ -63,11 +63,16 @@ def draw_pareto(store: Store, chosen: Chosen) -> Chart:
     lines = curves(shown, chosen.x, chosen.y)
     if not lines and all(point[chosen.y] is None for point in drawn):
         raise EEBenchError("there is no quality to retain here: take --y fidelity, or tasks the model is better at.")
-    title: dict[str, str] = {"text": _title(results)}
-    if lacking := left_out(shown, drawn):
-        why = "curves are means over the tasks; settings without a point, since they were not measured on all of them"
-        title["subtitle"] = f"{why}: {lacking}"
+    title: dict[str, str | list[str]] = {"text": _title(results), "subtitle": list(_of_means(shown, drawn))}
     return with_data(chart, chosen.x, chosen.y, drawn, lines, no_skill_end(results)).properties(title=title)
+
+
+def _of_means(shown: Sequence[StoredResult], drawn: Sequence[Point]) -> Iterator[str]:
+    """What there is to know of points and curves that are means over tasks."""
+    if len(by_evaluation(shown)) > 1:
+        yield "points are means over the tasks; curves as well, at equal shares of their no-skill lines"
+    if lacking := left_out(shown, drawn):
+        yield f"settings without a point, since they were not measured on all these tasks: {lacking}"
 
 
 def draw_histogram(store: Store, chosen: Chosen) -> Chart:

@@ -112,7 +112,7 @@
         "The points are listed below as a table.";
       const plot = element("div", { class: "plot", role: "img", "aria-label": text });
       const less = leftOut
-        ? `; curves are means over the tasks, and ${leftOut} settings that were not measured on all of them have no point`
+        ? `; curves are means over the tasks, at equal shares of their no-skill lines, and ${leftOut} settings that were not measured on all of them have no point`
         : "";
       const figure = element("figure", { class: "plotted" }, plot, element("figcaption", {}, title + less));
       place.append(figure, pointDetails(settings, title));
