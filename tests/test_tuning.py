@@ -108,6 +108,18 @@ class TestTrainedOn:
         assert (recipe["steps"], recipe["after"]["steps"], recipe["rank"]) == (3, 2, 4)
         assert recipe["model"] == recipe["after"]["model"] == str(base)
 
+    def test_another_programs_adapter_has_no_recipe(self, base: Path, text: Path, tmp_path: Path) -> None:
+        one = tune(a_recipe(base, text, steps=1), tmp_path / "one")
+        (one.folder / "recipe.json").write_text("flour, water, salt")
+        again = tune(replace(a_recipe(base, text, steps=1), model=one.name), tmp_path / "other")
+        assert "after" not in json.loads((again.folder / "recipe.json").read_text())
+
+    def test_all_weights_are_trained_with_the_adapter_in_them(self, base: Path, text: Path, tmp_path: Path) -> None:
+        one = tune(a_recipe(base, text, steps=20), tmp_path / "one")
+        whole = tune(replace(a_recipe(base, text, steps=1, method="full"), model=one.name), tmp_path / "whole")
+        assert whole.first.full_loss == pytest.approx(one.last.full_loss, abs=0.02)
+        assert json.loads((whole.folder / "recipe.json").read_text())["model"] == one.name
+
     def test_the_anchor_is_the_model_without_any_adapter(self, base: Path, text: Path, tmp_path: Path) -> None:
         one = tune(a_recipe(base, text, steps=20), tmp_path / "one")
         back = replace(a_recipe(base, text, steps=30, anchor=1.0, early_weight=0.0), model=one.name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -195,8 +195,7 @@ def _save(model: Any, loaded: LoadedModel, recipe: Recipe, blocks: TextBlocks, o
             loaded.tokenizer.save_pretrained(output)
         about = {
             **asdict(recipe),
-            "model": loaded.source.base or recipe.model,
-            "model_id": loaded.model_id.rpartition("+")[0] if loaded.source.base else loaded.model_id,
+            "model_id": loaded.model_id,
             "revision": loaded.revision,
             "data": [Path(source).name if Path(source).exists() else source for source in recipe.data],
             "data_sha256": blocks.digest,
@@ -211,12 +210,14 @@ def _save(model: Any, loaded: LoadedModel, recipe: Recipe, blocks: TextBlocks, o
 
 
 def _of_adapters(model: Any, loaded: LoadedModel, recipe: Recipe) -> dict[str, Any]:
-    """What a recipe says of an adapter: its rank, and the recipe of the one it was trained on from, if that has one."""
+    """What a recipe says of an adapter: its rank, and of one that was trained on, what it is on and its own recipe."""
     if recipe.method == "full":
         return {}
     about: dict[str, Any] = {"rank": model.peft_config["default"].r}
-    if loaded.source.adapter and (earlier := loaded.source.adapter / "recipe.json").is_file():
-        about["after"] = json.loads(earlier.read_text(encoding="utf-8"))
+    if loaded.source.adapter:
+        about |= {"model": loaded.source.base, "model_id": loaded.model_id.rpartition("+")[0]}
+        with suppress(OSError, ValueError):  # an adapter of another program has none, or one of another kind
+            about["after"] = json.loads((loaded.source.adapter / "recipe.json").read_text(encoding="utf-8"))
     return about
 
 
