@@ -130,6 +130,21 @@ def test_a_policy_that_was_not_measured_on_all_tasks_has_no_curve(db: str) -> No
     assert curves(some, "layers", "fidelity").keys() - curves(less, "layers", "fidelity").keys() == {"entropy"}
 
 
+def test_a_figure_of_one_policy_has_the_curve_it_has_among_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {part: summary(layers_saved=0.3) for part in ("all", "calibration", "test")}
+    some = [
+        stored(summaries=parts),
+        stored(2, policy="margin", summaries=parts),
+        stored(3, of=evaluation(task="facts"), policy="margin", summaries=parts),
+    ]
+    monkeypatch.setattr("eebench.plots.figures._of_one_model", lambda _store, _chosen: some)
+    with pytest.raises(EEBenchError, match="nothing of this was measured on all the tasks"):
+        FIGURES["pareto"](None, Chosen(policies=("entropy",)))  # type: ignore[arg-type]
+    for policies in ((), ("entropy", "margin")):
+        spec = FIGURES["pareto"](None, Chosen(policies=policies)).to_dict()  # type: ignore[arg-type]
+        assert {point["policy"] for point in spec["datasets"]["curves"]} == {"margin"}
+
+
 def _area(curve: Sequence[tuple[float, float]]) -> float:
     assert curve[0] == (0.0, 1.0)
     assert all(one[0] < other[0] for one, other in pairwise(curve))

@@ -60,7 +60,9 @@ def draw_pareto(store: Store, chosen: Chosen) -> Chart:
     shown = [stored for stored in results if stored.result.policy in kinds]
     chart = pareto(chosen.x, chosen.y, policy_series(kinds), width=520, columns=6)
     drawn = [point for point in points(results) if point["policy"] in kinds]
-    lines = curves(shown, chosen.x, chosen.y)
+    lines = {policy: curve for policy, curve in curves(results, chosen.x, chosen.y).items() if policy in kinds}
+    if not lines and not drawn:
+        raise EEBenchError("nothing of this was measured on all the tasks there are: name some with --task.")
     if not lines and all(point[chosen.y] is None for point in drawn):
         raise EEBenchError("there is no quality to retain here: take --y fidelity, or tasks the model is better at.")
     title: dict[str, str | list[str]] = {"text": _title(results), "subtitle": list(_of_means(shown, drawn))}

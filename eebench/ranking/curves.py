@@ -37,11 +37,11 @@ def _curve(settings: Sequence[StoredResult], axes: Axes) -> NDArray[np.float64] 
         return None
     (coin_calibration, *calibration), (coin_test, *test) = points["calibration"], points["test"]
     if settings[0].result.policy == "static":
-        return cut_curve(test, coin_test)
+        return _cut_curve(test, coin_test)
     return curve_of(calibration, test, coin_calibration, coin_test)
 
 
-def cut_curve(test: Sequence[Point], coin_test: Point) -> NDArray[np.float64]:
+def _cut_curve(test: Sequence[Point], coin_test: Point) -> NDArray[np.float64]:
     """What cutting the model keeps at every depth, good or bad: nobody mixes cut models by a coin. [points, 2]"""
     return np.array([(0.0, 1.0), *sorted(point for point in test if 0 < point[0] < coin_test[0]), coin_test])
 
