@@ -135,6 +135,7 @@ class TestTrainedOn:
         one = tune(a_recipe(base, text, steps=1), tmp_path / "one")
         with pytest.raises(EEBenchError, match="has rank 4, not 8: leave out --rank"):
             tune(replace(a_recipe(base, text), model=one.name, rank=8), tmp_path / "other")
+        assert not (tmp_path / "other").exists()
 
     def test_another_models_adapter_is_refused(self, base: Path, text: Path, tmp_path: Path) -> None:
         one = tune(a_recipe(base, text, steps=1), tmp_path / "one")

@@ -93,9 +93,9 @@ def tune(
         raise EEBenchError(f"{recipe.model} is an encoder-decoder model: tuning is for decoder-only ones.")
     held_out = max(HELD_OUT_TOKENS // recipe.length, FEWEST_HELD_OUT)
     blocks = blocks_of(loaded.tokenizer, read_texts(recipe.data, recipe.field, recipe.split), recipe.length, held_out)
-    _claim(output, recipe, fresh)
     before = deepcopy(loaded.model) if recipe.anchor and recipe.method == "full" else None
     model = _trainable(loaded, recipe)
+    _claim(output, recipe, fresh)
     reader = LayerReader(loaded.model)
     loss = ExitLoss(
         reader,
