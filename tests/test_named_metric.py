@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,12 @@ def report(*arguments: str) -> list[dict[str, Any]]:
     assert answer.exit_code == 0, answer.output
     rows: list[dict[str, Any]] = json.loads(answer.stdout)["results"]
     return rows
+
+
+def compared(*arguments: str) -> str:
+    answer = CliRunner().invoke(main, ["compare", "static:layer=1", "static:layer=2", *arguments])
+    assert answer.exit_code == 0, answer.output
+    return answer.stdout
 
 
 def refused(*arguments: str) -> str:
@@ -321,6 +328,21 @@ def test_a_metric_whose_documents_have_no_number_of_their_own(model: str, tmp_pa
     for row in report():
         assert row["metric"] == "f1"
         assert row["quality"] == row["metrics"]["f1,none"]["value"]
+    found = json.loads(compared("--format", "json"))
+    assert (found["changed"], found["same"]) == ([], 0)
+    (aggregate_only,) = found["aggregate_only"]
+    assert aggregate_only["metric"] == "f1"
+    assert f"{aggregate_only['task']} is measured in f1, which no single document has." in " ".join(compared().split())
+
+
+def test_documents_that_changed_are_told_apart_in_the_metric_itself(model: str) -> None:
+    """A perplexity is the geometric mean of its documents', and no sum of log-probabilities."""
+    ran("-m", model, "-t", WORD, "--metric", "perplexity")
+    found = json.loads(compared("--metric", "perplexity", "--format", "json"))
+    assert found["same"] == 0
+    (quality,) = [measure for measure in found["measures"] if measure["name"] == "quality"]
+    for side in "ab":
+        assert statistics.geometric_mean(one[side] for one in found["changed"]) == pytest.approx(quality[side])
 
 
 def test_a_bundle_under_another_filter_is_consistent(

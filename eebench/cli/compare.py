@@ -104,6 +104,8 @@ def _show_changed(found: Comparison, console: Console) -> None:
     console.print(
         f"\nDocuments: {whose} scores the same on {found.same}, differently on {len(found.changed)}.", markup=False
     )
+    for task, metric in found.aggregate_only:
+        console.print(f"  {task} is measured in {metric}, which no single document has.", markup=False, highlight=False)
     for one in found.changed[:SHOWN]:
         place = f"{one.model} on {one.task}, document {one.document}"
         console.print(f"  {place}: {one.a:.3g} under A, {one.b:.3g} under B", markup=False, highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from eebench.errors import EEBenchError, unknown
+from eebench.quality import Items, follows, quality_of
 from eebench.ranking.board import RankBy
 from eebench.ranking.bootstrap import Estimate, interval
 from eebench.ranking.drawn_figures import Documents, DrawnFigures, Draws, drawn_figures, weights_of
@@ -59,6 +61,7 @@ class Comparison:
         pairs: how many pairs of results there are; `documents` is how many documents they have.
         scores: B - A of the EE-scores, where both are policies.
         changed: documents whose quality differs, `same` how many have the same on both sides.
+        aggregate_only: (task, metric) where only all documents together have a quality, as an F1 score; in neither.
         curves: of a policy or a setting's policy, (layers saved, fidelity) along its Pareto front, mean over tasks'
             test documents; of the sides by name.
     """
@@ -71,6 +74,7 @@ class Comparison:
     scores: Sequence[Measure]
     changed: Sequence[Changed]
     same: int
+    aggregate_only: Sequence[tuple[str, str]]
     curves: Mapping[str, Mapping[tuple[str, str], Sequence[Point]]]
 
 
@@ -139,7 +143,9 @@ def compare(a: Side, b: Side, results: Sequence[StoredResult], documents: Docume
         )
     pairs = [(a.results[key], b.results[key]) for key in keys]
     rows = documents.of_results([stored for pair in pairs for stored in pair])
-    changed, same = _changed(_answers(pairs, a.what), rows, documents)
+    answers = _answers(pairs, a.what)
+    changed, same = _changed([pair for pair in answers if follows(pair[0].evaluation.metric)], rows, documents)
+    places = {(one.evaluation.task, one.evaluation.metric) for one, _other in answers}
     return Comparison(
         a,
         b,
@@ -149,6 +155,7 @@ def compare(a: Side, b: Side, results: Sequence[StoredResult], documents: Docume
         _scores(a, b, results, documents),
         changed,
         same,
+        sorted(place for place in places if not follows(place[1])),
         {one.name: _curves(one, results) for one in (a, b)},
     )
 
@@ -215,13 +222,20 @@ def _changed(
     changed, same = [], 0
     for first, second in pairs:
         ids = documents.of_evaluation(first.evaluation_id)["id"]
-        a, b = (np.asarray(rows[stored.result_id]["quality"], dtype=np.float64)[:, 0] for stored in (first, second))
-        differs = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+        a, b = (np.asarray(rows[stored.result_id]["quality"], dtype=np.float64) for stored in (first, second))
+        differs = ~((a == b) | (np.isnan(a) & np.isnan(b))).all(axis=1)
         same += int((~differs).sum())
+        where = first.evaluation
         for number in np.flatnonzero(differs):
-            where = first.evaluation
-            changed.append(Changed(where.model, where.task, int(ids[number]), float(a[number]), float(b[number])))
+            one, other = (_quality(where.metric, items[[number]]) for items in (a, b))
+            changed.append(Changed(where.model, where.task, int(ids[number]), one, other))
     return changed, same
+
+
+def _quality(metric: str, item: Items) -> float:
+    """Of one document; NaN where it has none."""
+    value = quality_of(metric, item)
+    return math.nan if value is None else value
 
 
 def _curves(one: Side, results: Sequence[StoredResult]) -> dict[tuple[str, str], list[Point]]:
@@ -263,6 +277,7 @@ def comparison_record(found: Comparison) -> dict[str, Any]:
         "scores": [plain(measure) for measure in found.scores],
         "same": found.same,
         "changed": [vars(one) for one in found.changed],
+        "aggregate_only": [{"task": task, "metric": metric} for task, metric in found.aggregate_only],
         "curves": {
             name: [{"model": model, "task": task, "points": list(points)} for (model, task), points in fronts.items()]
             for name, fronts in found.curves.items()

@@ -77,7 +77,7 @@ def confusion(located: Located, material: Material, policy: str) -> Chart:
                 "share:Q",
                 title="positions",
                 scale=alt.Scale(type="log", scheme="viridis"),
-                legend=alt.Legend(format=".1%"),
+                legend=alt.Legend(format=".1~p"),  # shares down to one position in ten thousand
             ),
         )
         .properties(width=300, height=300, title=located.setting)
