@@ -46,10 +46,9 @@ benchmarks: setup weights
 PAIR := smollm2-135m --against smollm2-135m-joint
 studies: setup weights
 	$(BIN)/eebench models pull gemma3-270m
-	$(BIN)/eebench study $(PAIR) --no-half-layers --kv-tasks none -o docs/studies/smollm2-135m
+	$(BIN)/eebench study $(PAIR) --kv-tasks eebench_edits --kv-limit 10 -o docs/studies/smollm2-135m
 	$(BIN)/eebench study $(PAIR) -t wikitext --limit 6 --no-half-layers --kv-tasks none --datasets-dir $(DATASETS) \
 		-o docs/studies/smollm2-135m-running-text
-	$(BIN)/eebench study smollm2-135m --kv-tasks eebench_edits --kv-limit 6 -o docs/studies/smollm2-135m-alone
 	$(BIN)/eebench study gemma3-270m --limit 40 --kv-tasks eebench_edits --kv-limit 10 -o docs/studies/gemma3-270m
 
 # The adapter smollm2-135m-joint, from scratch: about two hours on two cores. DATASETS as above. Most is learnt on shorter
