@@ -19,18 +19,19 @@ from eebench.cli import main
 from eebench.cost import CostModel
 from eebench.ranking.bootstrap import Estimate
 from eebench.ranking.eas import eas
-from eebench.records.results import Evaluation
+from eebench.records.results import Evaluation, KvMode
 from eebench.spec import parse_policies, settings_for
 from eebench.study import render
 from eebench.study.capability import capability, dealt_out
 from eebench.study.full_loss import loss_by_position, running_text
+from eebench.study.kv_copy import Decoded, quality_by_length, side_by_side, survival
 from eebench.study.locating import best_located, locate, location_row, reliability
 from eebench.study.material import Material, TaskMaterial
 from eebench.study.report import Column, Figure, Report, Section, Table
 from eebench.study.subwords import exits_by_class, frequency_quarters, starts_after_continuations
 from eebench.study.verdict import Claim, Studied, claims_against, claims_of
 from eebench.study.words import PARTS
-from tests.records import evaluation
+from tests.records import evaluation, result
 from tests.small_models import save_small_model
 from tests.traces import random_trace
 
@@ -163,6 +164,50 @@ class TestSubwords:
         quarter = frequency_quarters(target)
         assert all(len(set(quarter[target == token])) == 1 for token in set(target))
         assert quarter[0] > quarter[-1]
+
+
+def decoded(mode: KvMode, same: list[int]) -> Decoded:
+    """Answers of 1, 2, 4 and 4 tokens, of which `same` are the full model's; good where they are all its."""
+    length = np.array([1, 2, 4, 4])
+    agreed = np.array(same)
+    quality = np.stack([agreed == length, np.ones(4)], axis=1).astype(float)
+    columns = {"common_prefix": agreed, "kept": agreed / length, "quality": quality}
+    of = evaluation(documents={**evaluation().documents, "n_positions": length})
+    return Decoded("lists", mode, "static:layer=3", of, result(documents={**result().documents, **columns}))
+
+
+class TestKvCopy:
+    answers = (decoded("full", [1, 2, 4, 3]), decoded("propagate", [1, 2, 4, 2]), decoded("copy", [1, 0, 3, 1]))
+
+    def test_answers_that_have_not_departed_by_hand(self) -> None:
+        table = survival(self.answers)
+        found = {(row.kv_mode, row.tokens): (row.same, row.answers) for row in table.itertuples()}
+        assert found["full", 1] == found["propagate", 1] == (1, 4)
+        assert found["copy", 1] == (0.75, 4)
+        assert found["full", 2] == (1, 3)
+        assert found["copy", 2] == (pytest.approx(1 / 3), 3)
+        assert (found["full", 4], found["propagate", 4], found["copy", 4]) == ((0.5, 2), (0.5, 2), (0, 2))
+        assert table["tokens"].max() == 4  # no answer is longer
+
+    def test_short_and_long_answers_by_hand(self) -> None:
+        table = quality_by_length(self.answers)
+        found = {(row.kv_mode, row.answers): (row.documents, row.quality, row.kept) for row in table.itertuples()}
+        assert found["full", "short"] == (2, 1, 1)
+        assert found["full", "long"] == (2, 0.5, pytest.approx(0.875))
+        assert found["copy", "short"] == (2, 0.5, 0.5)
+        assert found["copy", "long"] == (2, 0, pytest.approx(0.5))
+
+    def test_modes_side_by_side_are_the_same_numbers(self) -> None:
+        for table, values in (
+            (survival(self.answers), ["same"]),
+            (quality_by_length(self.answers), ["quality", "kept"]),
+        ):
+            wide = side_by_side(table)
+            assert len(wide) == len(table) / 3
+            for _, row in table.iterrows():
+                rest = [name for name in table if name not in (*values, "kv_mode")]
+                (there,) = wide[(wide[rest] == row[rest]).all(axis=1)].to_dict("records")
+                assert [there[f"{value} {row['kv_mode']}"] for value in values] == list(row[values])
 
 
 class TestVerdict:

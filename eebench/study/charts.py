@@ -166,14 +166,17 @@ def survival(table: pd.DataFrame) -> Chart:
     modes = ["full", "propagate", "copy"]
     lines = (
         alt.Chart(table)
-        .mark_line(point=True)
+        .mark_line(strokeCap="round")
         .encode(
             x=alt.X("tokens:O", title="tokens", axis=alt.Axis(labelAngle=0)),
             y=alt.Y(
                 "same:Q", title="answers not departed", axis=alt.Axis(format=".0%"), scale=alt.Scale(domain=[0, 1])
             ),
-            color=alt.Color("kv_mode:N", title="K/V", scale=_colours(modes)),
-            strokeDash=alt.StrokeDash("kv_mode:N", title="K/V", scale=alt.Scale(domain=modes)),
+            color=alt.Color("kv_mode:N", title="K/V", scale=_colours(modes), legend=alt.Legend(symbolType="stroke")),
+            # Often the same: what is drawn later is thinner, and hides nothing.
+            strokeWidth=alt.StrokeWidth(
+                "kv_mode:N", title="K/V", scale=alt.Scale(type="ordinal", domain=modes, range=[8, 4.5, 1.5])
+            ),
         )
         .properties(width=210, height=200)
     )

@@ -89,6 +89,15 @@ def quality_by_length(decoded: Sequence[Decoded]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of either kind with the KV modes beside each other: `same full`, `same propagate`, `same copy`."""
+    values = [name for name in ("same", "quality", "kept") if name in table]
+    rest = [name for name in map(str, table.columns) if name not in (*values, "kv_mode")]
+    wide = table.pivot(index=rest, columns="kv_mode", values=values)
+    wide.columns = pd.Index([" ".join(names) for names in wide.columns])
+    return table[rest].drop_duplicates().join(wide, on=rest)
+
+
 def kept_draws(decoded: Sequence[Decoded], mode: KvMode) -> NDArray[np.float64]:
     """The share of answers kept under a KV mode, mean over settings and documents, of the sample and each draw."""
     by_task: dict[str, list[NDArray[np.float64]]] = {}

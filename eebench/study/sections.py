@@ -12,7 +12,7 @@ from eebench.files import slug
 from eebench.ranking.bootstrap import LEVEL, Estimate
 from eebench.study import charts
 from eebench.study.full_loss import loss_by_position
-from eebench.study.kv_copy import quality_by_length, survival
+from eebench.study.kv_copy import MODES, quality_by_length, side_by_side, survival
 from eebench.study.locating import ee_scores, location_row, reliability, savings_at
 from eebench.study.material import Material
 from eebench.study.measure import CALIBRATED_NAME, Study
@@ -382,30 +382,28 @@ def _kv_copy(study: Study) -> Section:
     alive, quality = survival(decoded), quality_by_length(decoded)
     first = (
         Column("setting", "setting", left=True),
-        Column("kv_mode", "K/V", left=True),
         Column("tokens", "tokens", "d"),
-        Column("same", "not departed", ".1%"),
         Column("answers", "answers", "d"),
+        *(Column(f"same {mode}", mode, ".1%") for mode in MODES),
     )
     second = (
         Column("task", "task", left=True),
         Column("setting", "setting", left=True),
-        Column("kv_mode", "K/V", left=True),
         Column("answers", "answers", left=True),
         Column("documents", "documents", "d"),
-        Column("quality", "quality", ".3f"),
-        Column("kept", "kept", ".1%"),
+        *(Column(f"quality {mode}", f"quality {mode}", ".3f") for mode in MODES),
+        *(Column(f"kept {mode}", f"kept {mode}", ".1%") for mode in MODES),
     )
     tasks = ", ".join(dict.fromkeys(one.task for one in decoded))
     said = (
-        f"The same settings decoded with exact K/V (`full`), with K/V made of the exit state by each skipped layer "
-        f"(`propagate`), and with the exit layer's K/V copied upward (`copy`), on {tasks}. An answer departs at its "
+        f"The same settings decoded with exact K/V (full), with K/V made of the exit state by each skipped layer "
+        f"(propagate), and with the exit layer's K/V copied upward (copy), on {tasks}. An answer departs at its "
         f"first token that is not the full model's; short and long are told by the median of the full model's answers.",
     )
     name = slug(material.model)
     tables = [
-        Table(f"survival-{name}", "Answers that are still the full model's", alive, first),
-        Table(f"quality-by-length-{name}", "Quality by length", quality, second),
+        Table(f"survival-{name}", "Answers that are still the full model's", alive, first, side_by_side(alive)),
+        Table(f"quality-by-length-{name}", "Quality by length", quality, second, side_by_side(quality)),
     ]
     caption = "Answers that have not departed, as they grow."
     alt = "Line charts, one for each setting: the share of answers not departed by tokens written, a line per KV mode."
