@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from base64 import b64decode
 from dataclasses import replace
@@ -394,6 +395,16 @@ class TestCommand:
         assert (verdict["low"] <= verdict["difference"]).all()
         layers = pd.read_csv(next(iter(out.glob("data/layers-*.csv"))))
         assert layers["oracle"].sum() == pytest.approx(1, abs=1e-4)
+
+        scores = pd.read_csv(out / "data" / "ee-scores.csv").set_index("policy")
+        for model, column in zip(models, ("before", "after"), strict=True):
+            assert eebench("run", "-m", model, "-p", "entropy,static,oracle", *arguments[:4]).exit_code == 0
+            said = json.loads(eebench("report", "-m", model, "--format", "json").stdout)
+            rows = {row["policy"]: row["ee_score_layers"] for row in said["ranking"]}
+            assert rows.keys() >= {"entropy", "static", "oracle"}
+            for policy, score in rows.items():
+                assert scores.loc[policy, column] == pytest.approx(score, abs=1e-3)
+        assert (scores["after"] - scores["before"]).to_numpy() == pytest.approx(scores["difference"], abs=1e-3)
 
     def test_nothing_is_drawn_that_is_not_written(
         self, models: tuple[str, str], monkeypatch: pytest.MonkeyPatch

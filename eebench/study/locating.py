@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from eebench.policy import Bools, ExitPolicy, Ints
 from eebench.ranking.bootstrap import Estimate, interval
 from eebench.ranking.picking import at_levels
-from eebench.ranking.skill import skill_of
 from eebench.records.results import StoredResult
 from eebench.replaying import replay
 from eebench.study.material import Material, TaskMaterial
@@ -171,18 +170,6 @@ def savings_at(material: Material) -> pd.DataFrame:
     with np.errstate(invalid="ignore", divide="ignore"):  # where the oracle saves nothing there is no share of it
         mean["of_oracle"] = mean["layers_saved"].to_numpy() / oracle.reindex(at).to_numpy()
     return mean
-
-
-def ee_scores(material: Material) -> dict[str, float]:
-    """EE-score by layers of every policy over the model's tasks, as on the board."""
-    skills: dict[str, list[float]] = {}
-    for task in material.tasks:
-        for policy, results in by_policy(task).items():
-            skill = skill_of(results, "layers")
-            if skill is not None:
-                skills.setdefault(policy, []).append(skill)
-    oracle = float(np.mean(skills.get("oracle", [0.0])))
-    return {policy: 100 * float(np.mean(own)) / oracle if oracle else 0.0 for policy, own in skills.items()}
 
 
 def exact_share(located: Located, material: Material) -> Estimate:

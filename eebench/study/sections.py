@@ -9,14 +9,16 @@ from functools import partial
 import pandas as pd
 
 from eebench.files import slug
-from eebench.ranking.bootstrap import LEVEL, Estimate
+from eebench.ranking.bootstrap import LEVEL, Estimate, interval
+from eebench.ranking.drawn_figures import Draws
 from eebench.study import charts
 from eebench.study.full_loss import loss_by_position
 from eebench.study.kv_copy import MODES, quality_by_length, side_by_side, survival
-from eebench.study.locating import ee_scores, location_row, reliability, savings_at
+from eebench.study.locating import location_row, reliability, savings_at
 from eebench.study.material import Material
 from eebench.study.measure import CALIBRATED_NAME, Study
 from eebench.study.report import Column, Figure, Report, Section, Table
+from eebench.study.scores import score_draws
 from eebench.study.subwords import exits_by_class
 from eebench.study.verdict import Claim, claims_against, claims_of
 
@@ -71,6 +73,11 @@ def percent(estimate: Estimate) -> str:
     return f"{estimate.value:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]"
 
 
+def signed(estimate: Estimate, digits: int) -> str:
+    """A difference with its interval."""
+    return f"{estimate.value:+.{digits}f} [{estimate.low:+.{digits}f}, {estimate.high:+.{digits}f}]"
+
+
 # --- verdict -----------------------------------------------------------------------------------------------------
 
 
@@ -108,14 +115,6 @@ def _verdict(claims: Sequence[Claim]) -> Section:
 
 def _compared(before: Study, after: Study) -> Section:
     models = [(one.material.model, one.studied.capability) for one in (before, after)]
-    scores = pd.DataFrame(
-        [{"model": one.material.model, **_scores_of(one.material)} for one in (before, after)]
-    ).set_index("model")
-    table = scores.T.rename_axis("policy").reset_index()
-    columns = [
-        Column("policy", "policy", left=True),
-        *(Column(one.material.model, one.material.model, "z.1f") for one in (before, after)),
-    ]
     said = (
         "EE-score by layers, over all tasks: 0 is a coin tossed at every position, 100 is each model's own oracle.",
     )
@@ -133,16 +132,14 @@ def _compared(before: Study, after: Study) -> Section:
             f"{DISTRIBUTIONS_ALT} A line for each model.",
         ),
     ]
-    tables = [Table("ee-scores", "EE-scores", table, columns), _losses(before.material, after.material)]
+    tables = [_scores(before.material, after.material), _losses(before.material, after.material)]
     return Section("Before and after", said, tables, figures)
 
 
 def _losses(before: Material, after: Material) -> Table:
     frame = loss_by_position(before, after)
-    frame["interval"] = [
-        f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
-        for value, low, high in zip(frame["difference"], frame["low"], frame["high"], strict=True)
-    ]
+    differences = zip(frame["difference"], frame["low"], frame["high"], strict=True)
+    frame["interval"] = [signed(Estimate(*difference), 3) for difference in differences]
     columns = [
         Column("position", "position in the text", left=True),
         Column("positions", "positions", ",d"),
@@ -153,8 +150,33 @@ def _losses(before: Material, after: Material) -> Table:
     return Table("loss-by-position", "Loss of the full models on running text, nats per token", frame, columns)
 
 
-def _scores_of(material: Material) -> dict[str, float]:
-    return dict(sorted(ee_scores(material).items(), key=lambda pair: -pair[1]))
+def _scores(before: Material, after: Material) -> Table:
+    drawn = [score_draws(material) for material in (before, after)]
+    rows = []
+    for policy, first in drawn[0].items():
+        second = drawn[1].get(policy)
+        if second is None:
+            continue
+        differs = interval(second - first)
+        rows.append(
+            {
+                "policy": policy,
+                "before": first[0],
+                "after": second[0],
+                "difference": differs.value,
+                "low": differs.low,
+                "high": differs.high,
+                "interval": signed(differs, 1),
+            }
+        )
+    frame = pd.DataFrame(rows, columns=["policy", "before", "after", "difference", "low", "high", "interval"])
+    columns = [
+        Column("policy", "policy", left=True),
+        Column("before", before.model, "z.1f"),
+        Column("after", after.model, "z.1f"),
+        Column("interval", f"difference [{LEVEL:.0%}]", left=True),
+    ]
+    return Table("ee-scores", "EE-scores", frame, columns)
 
 
 # --- one model ---------------------------------------------------------------------------------------------------
@@ -289,21 +311,25 @@ def _locating(study: Study) -> Section:
     return Section("Locating the layer", said, tables, figures)
 
 
+def _does_calibrating_help(plain: Draws, calibrated: Draws) -> str:
+    gained = interval(calibrated - plain)
+    finding = {1: "helps", 0: "cannot be told to help or to harm", -1: "harms"}[gained.sign]
+    return (
+        f"Calibrating each layer on calibration documents {finding}: the EE-score of confidence is {plain[0]:.1f} "
+        f"plain and {calibrated[0]:.1f} calibrated, a difference of {signed(gained, 1)}."
+    )
+
+
 def _calibration(study: Study) -> Section:
     material = study.material
     found = reliability(material)
-    scores = ee_scores(material)
-    plain, calibrated = scores.get("confidence"), scores.get(CALIBRATED_NAME)
     said = [
         f"Confidence is calibrated where a top-1 of probability p is the final prediction in p of the cases. Before "
         f"the last layer the expected calibration error is {found.ece[:-1].min():.3f} to {found.ece[:-1].max():.3f}."
     ]
-    if plain is not None and calibrated is not None:
-        helps = "helps" if calibrated > plain else "does not help"
-        said.append(
-            f"Calibrating each layer on calibration documents {helps}: the EE-score of confidence is {plain:.1f} plain "
-            f"and {calibrated:.1f} calibrated."
-        )
+    scores = score_draws(material)
+    if "confidence" in scores and CALIBRATED_NAME in scores:
+        said.append(_does_calibrating_help(scores["confidence"], scores[CALIBRATED_NAME]))
     caption = "How often layers are right against how confident they are, and the error of each layer."
     alt = (
         "Line chart: of top-1s by their confidence, the share that are the final prediction, for some layers. "
