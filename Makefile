@@ -49,7 +49,7 @@ studies: setup weights
 	$(BIN)/eebench study $(PAIR) --kv-tasks eebench_edits --kv-limit 10 -o docs/studies/smollm2-135m
 	$(BIN)/eebench study $(PAIR) -t wikitext --limit 6 --no-half-layers --kv-tasks none --datasets-dir $(DATASETS) \
 		-o docs/studies/smollm2-135m-running-text
-	$(BIN)/eebench study gemma3-270m --limit 40 --kv-tasks eebench_edits --kv-limit 10 -o docs/studies/gemma3-270m
+	$(BIN)/eebench study gemma3-270m --limit 100 --kv-tasks eebench_edits --kv-limit 10 -o docs/studies/gemma3-270m
 
 # The adapter smollm2-135m-joint, from scratch: about two hours on two cores. DATASETS as above. Most is learnt on shorter
 # texts, which are quicker; then, on longer ones, the full model is brought back to what it was, and early layers count less.
