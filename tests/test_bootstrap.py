@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from eebench.ranking import draws
 from eebench.ranking.bootstrap import Estimate, Resampler, interval
+from tests.records import stored
 
 
 def test_coverage_is_near_its_level() -> None:
@@ -53,3 +56,20 @@ def test_nothing_to_divide_by_is_no_value() -> None:
     found = Resampler([4]).ratio(np.zeros(4), np.zeros(4))
     assert np.isnan(found.value)
     assert found.sign == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_draw_in_which_an_oracle_gains_nothing_has_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    skills = {"oracle": [2.0, 4.0, 0.0], "entropy": [1.0, 1.0, 1.0], "patience": [0.5, 1.0, 0.5]}
+    results = {policy: [stored(policy=policy)] for policy in skills}
+
+    class Drawn:
+        def __init__(self, *_arguments: object) -> None: ...
+
+        def skills(self, some: list[draws.StoredResult], _by: str) -> dict[str, np.ndarray]:
+            return {one.evaluation.task: np.array(skills[one.result.policy]) for one in some}
+
+    monkeypatch.setattr(draws, "_Tasks", Drawn)
+    scores = draws.ScoreDraws(results, None)  # type: ignore[arg-type]
+    np.testing.assert_equal(scores.scores("entropy", "layers"), [50, 25, np.nan])
+    assert scores.shared_ranks(["entropy", "patience"], "layers") == {"entropy": 1, "patience": 1}

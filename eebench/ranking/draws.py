@@ -77,8 +77,8 @@ class ScoreDraws:
         skill, oracle = (np.sum(column, axis=0) for column in zip(*known, strict=True))
         if oracle[0] <= 0:
             return None  # nothing to have a share of
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scores: Draws = 100 * skill / oracle
+        scores: Draws = np.full_like(oracle, np.nan)  # of nothing no draw has a share, and differences have none either
+        np.divide(100 * skill, oracle, out=scores, where=oracle != 0)
         return scores
 
 
