@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from eebench.ranking.board import Board
 from eebench.ranking.picking import batch_saving, pick
 from eebench.ranking.rank import rank
-from eebench.ranking.skill import Point, envelope, skill, skill_of
+from eebench.ranking.skill import Point, ee_score_of, envelope, skill, skill_of
 from eebench.records.results import Evaluation, StoredResult, Summary
 from eebench.traces.trace import Document
 from tests.records import evaluation, stored, summary
@@ -61,6 +61,11 @@ class TestSkill:
     def test_of_the_coin_itself_is_0(self, shares: list[float]) -> None:
         coin = [on_the_line(x) for x in shares]
         assert skill(coin, coin, COIN, COIN) == pytest.approx(0, abs=1e-9)
+
+    def test_there_is_no_share_of_what_rounding_leaves(self) -> None:
+        task = ("tiny", "agreement")
+        assert ee_score_of({task: 0.05}, {task: 1e-17}) is None
+        assert ee_score_of({task: 0.05}, {task: 0.5}) == pytest.approx(10)
 
     @given(points)
     def test_is_never_negative_where_settings_are_chosen_and_valued_on_the_same_documents(

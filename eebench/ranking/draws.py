@@ -19,7 +19,7 @@ from eebench.policy import Bools
 from eebench.ranking.board import Interval, RankBy, RankingRow
 from eebench.ranking.bootstrap import DRAWS, interval
 from eebench.ranking.drawn_figures import Documents, DrawnFigures, Draws, drawn_figures, weights_of
-from eebench.ranking.skill import AXES, Key, area_above, by_evaluation, points_of, vertices
+from eebench.ranking.skill import AXES, ROUNDING, Key, area_above, by_evaluation, points_of, vertices
 from eebench.records.results import COIN, Columns, StoredResult
 
 NOTHING: Draws = np.zeros(1 + DRAWS)
@@ -75,10 +75,10 @@ class ScoreDraws:
         if not known or len(known) < len(drawn):
             return None
         skill, oracle = (np.sum(column, axis=0) for column in zip(*known, strict=True))
-        if oracle[0] <= 0:
+        if oracle[0] <= ROUNDING:
             return None  # nothing to have a share of
         scores: Draws = np.full_like(oracle, np.nan)  # of nothing no draw has a share, and differences have none either
-        np.divide(100 * skill, oracle, out=scores, where=oracle != 0)
+        np.divide(100 * skill, oracle, out=scores, where=np.abs(oracle) > ROUNDING)
         return scores
 
 

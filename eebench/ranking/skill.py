@@ -26,6 +26,9 @@ Key = tuple[str, str]
 Point = tuple[float, float]
 """(saving, quality), both fractions."""
 
+ROUNDING = 1e-9
+"""Skill that is no more than floating-point arithmetic leaves of none, over all (model, task) together."""
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -168,10 +171,10 @@ def skills_of(results: Iterable[StoredResult], by: RankBy) -> dict[Key, float]:
 
 
 def ee_score_of(skills: dict[Key, float], oracle: dict[Key, float]) -> float | None:
-    """100 × a ratio of means over the (model, task) both were measured on."""
+    """100 × a ratio of means over the (model, task) both were measured on; None where the oracle has no skill."""
     shared = skills.keys() & oracle.keys()
     most = sum(oracle[key] for key in shared)
-    return 100 * sum(skills[key] for key in shared) / most if most > 0 else None
+    return 100 * sum(skills[key] for key in shared) / most if most > ROUNDING else None
 
 
 def mean(values: Sequence[float]) -> float | None:
