@@ -78,7 +78,7 @@ def histogram(width: int | str = WIDTH, height: int = 200, *, reference: bool = 
     import altair as alt
 
     encoded = {
-        "x": alt.X("layer:O", title="layer", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+        "x": alt.X("layer:O", title="layer", axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=4)),
         "y": alt.Y("share:Q", title="positions that stop there", axis=alt.Axis(format=".0%")),
         "tooltip": ["setting:N", "layer:O", alt.Tooltip("share:Q", format=".1%")],
     }
