@@ -46,7 +46,7 @@ benchmarks: setup weights
 PAIR := smollm2-135m --against smollm2-135m-joint
 studies: setup weights
 	$(BIN)/eebench models pull gemma3-270m
-	$(BIN)/eebench study $(PAIR) --kv-tasks eebench_edits --kv-limit 10 -o docs/studies/smollm2-135m
+	$(BIN)/eebench study $(PAIR) --kv-tasks eebench_records --kv-limit 10 -o docs/studies/smollm2-135m
 	$(BIN)/eebench study $(PAIR) -t wikitext --limit 6 --no-half-layers --kv-tasks none --datasets-dir $(DATASETS) \
 		-o docs/studies/smollm2-135m-running-text
 	$(BIN)/eebench study gemma3-270m --limit 100 --kv-tasks eebench_edits --kv-limit 10 -o docs/studies/gemma3-270m

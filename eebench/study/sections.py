@@ -75,7 +75,7 @@ def percent(estimate: Estimate) -> str:
 
 def signed(estimate: Estimate, digits: int) -> str:
     """A difference with its interval."""
-    return f"{estimate.value:+.{digits}f} [{estimate.low:+.{digits}f}, {estimate.high:+.{digits}f}]"
+    return f"{estimate.value:+z.{digits}f} [{estimate.low:+z.{digits}f}, {estimate.high:+z.{digits}f}]"
 
 
 # --- verdict -----------------------------------------------------------------------------------------------------
@@ -315,8 +315,8 @@ def _does_calibrating_help(plain: Draws, calibrated: Draws) -> str:
     gained = interval(calibrated - plain)
     finding = {1: "helps", 0: "cannot be told to help or to harm", -1: "harms"}[gained.sign]
     return (
-        f"Calibrating each layer on calibration documents {finding}: the EE-score of confidence is {plain[0]:.1f} "
-        f"plain and {calibrated[0]:.1f} calibrated, a difference of {signed(gained, 1)}."
+        f"Calibrating each layer on calibration documents {finding}: the EE-score of confidence is {plain[0]:z.1f} "
+        f"plain and {calibrated[0]:z.1f} calibrated, a difference of {signed(gained, 1)}."
     )
 
 
