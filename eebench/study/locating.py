@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from eebench.policy import Bools, ExitPolicy, Ints
 from eebench.ranking.bootstrap import Estimate, interval
 from eebench.ranking.picking import at_levels
-from eebench.records.results import StoredResult
+from eebench.ranking.skill import by_evaluation, by_policy
 from eebench.replaying import replay
-from eebench.study.material import Material, TaskMaterial
+from eebench.study.material import Material
 
 BINS = 15
 """Equal-width bins of the reliability curve (Guo et al. 2017)."""
@@ -140,15 +140,6 @@ def reliability(material: Material) -> Reliability:
 # --- what policies save ------------------------------------------------------------------------------------------
 
 
-def by_policy(task: TaskMaterial) -> Mapping[str, list[StoredResult]]:
-    """A task's results as the ranking takes them, policy by policy."""
-    grouped: dict[str, list[StoredResult]] = {}
-    for number, result in enumerate(task.results):
-        stored = StoredResult(0, 0, number, "", task.evaluation, result)
-        grouped.setdefault(result.policy, []).append(stored)
-    return grouped
-
-
 def savings_at(material: Material) -> pd.DataFrame:
     """Layers saved at a fidelity, and at a retention of quality, by the settings picked on calibration documents.
 
@@ -157,10 +148,9 @@ def savings_at(material: Material) -> pd.DataFrame:
         share of what the oracle saves on the same documents; means over tasks.
     """
     rows = []
-    for task in material.tasks:
-        policies = by_policy(task)
-        for policy, results in policies.items():
-            for keeping, level, picked in at_levels(results):
+    for policy, results in by_policy(material.stored).items():
+        for settings in by_evaluation(results).values():
+            for keeping, level, picked in at_levels(settings):
                 saved = picked.test.layers_saved
                 rows.append({"policy": policy, "keeping": keeping, "level": level, "layers_saved": saved})
     table = pd.DataFrame(rows, columns=["policy", "keeping", "level", "layers_saved"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from eebench.policy import Bools, Ints
 from eebench.ranking.bootstrap import Resampler
-from eebench.records.results import Result
+from eebench.records.results import Result, StoredResult
 from eebench.study.words import Surfaces, TokenClasses, classes_of
 from eebench.traces.trace import Trace, concatenate
 
@@ -60,6 +60,15 @@ class Material:
     @property
     def num_layers(self) -> int:
         return self.trace.num_layers
+
+    @cached_property
+    def stored(self) -> list[StoredResult]:
+        """The results of all tasks as the ranking takes them; an evaluation's id is its task's place in `tasks`."""
+        pairs = [(place, result) for place, task in enumerate(self.tasks) for result in task.results]
+        return [
+            StoredResult(0, place, number, "", self.tasks[place].evaluation, result)
+            for number, (place, result) in enumerate(pairs)
+        ]
 
     @cached_property
     def resampler(self) -> Resampler:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import count
+from dataclasses import dataclass
 
 from eebench.ranking.drawn_figures import Draws
 from eebench.ranking.draws import ScoreDraws
+from eebench.ranking.skill import by_policy
 from eebench.records.results import Columns, StoredResult
 from eebench.study.material import Material, TaskMaterial
 
@@ -16,26 +17,20 @@ def score_draws(material: Material) -> dict[str, Draws]:
 
     Two models on the same documents are drawn alike, so that the difference of their draws is a paired one.
     """
-    studied = _Studied(material.tasks)
-    draws = ScoreDraws(studied.by_policy, studied)
-    found = {policy: draws.scores(policy, "layers") for policy in studied.by_policy}
+    policies = by_policy(material.stored)
+    draws = ScoreDraws(policies, _Rows(material.tasks))
+    found = {policy: draws.scores(policy, "layers") for policy in policies}
     return dict(sorted(((p, own) for p, own in found.items() if own is not None), key=lambda pair: -pair[1][0]))
 
 
-class _Studied:
-    """The results of a study where the ranking looks for those of a database."""
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of documents of a study, where the ranking looks for those of a database."""
 
-    def __init__(self, tasks: Sequence[TaskMaterial]) -> None:
-        self._evaluations = [task.evaluation for task in tasks]
-        self.by_policy: dict[str, list[StoredResult]] = {}
-        numbers = count()
-        for evaluation_id, task in enumerate(tasks):
-            for result in task.results:
-                stored = StoredResult(0, evaluation_id, next(numbers), "", task.evaluation, result)
-                self.by_policy.setdefault(result.policy, []).append(stored)
+    tasks: Sequence[TaskMaterial]
 
     def of_results(self, results: Sequence[StoredResult]) -> Mapping[int, Columns]:
         return {stored.result_id: stored.result.documents for stored in results}
 
     def of_evaluation(self, evaluation_id: int) -> Columns:
-        return self._evaluations[evaluation_id].documents
+        return self.tasks[evaluation_id].evaluation.documents
