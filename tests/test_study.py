@@ -438,6 +438,20 @@ class TestCommand:
         assert isinstance(answer.exception, SystemExit)
         assert sentence in answer.stderr
 
+    def test_models_of_different_tokenizers_are_refused_before_anything_is_measured(
+        self, models: tuple[str, str], tmp_path: Path
+    ) -> None:
+        other = save_small_model(tmp_path / "other")
+        saved = json.loads((other / "tokenizer.json").read_text())
+        vocab = saved["model"]["vocab"]
+        vocab["a"], vocab["e"] = vocab["e"], vocab["a"]
+        (other / "tokenizer.json").write_text(json.dumps(saved))
+        answer = eebench("study", models[0], "--against", str(other), "-t", "eebench_facts", "--limit", "4")
+        assert answer.exit_code == 2
+        assert "cut documents of eebench_facts into different tokens" in answer.stderr
+        assert "study each by itself" in answer.stderr
+        assert "Tracing" not in answer.stderr
+
     @pytest.mark.parametrize("lacking", ["altair", "vl_convert", "jinja2"])
     def test_what_is_not_installed_is_said(self, monkeypatch: pytest.MonkeyPatch, lacking: str) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == lacking else object())

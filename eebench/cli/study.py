@@ -92,7 +92,7 @@ def study(
 
         from eebench.harness import TaskOptions
         from eebench.models.loading import LoadOptions, resolve
-        from eebench.study.measure import plan_study
+        from eebench.study.measure import check_pair, plan_study
         from eebench.study.measure import study as measure
         from eebench.study.render import show, write
         from eebench.study.sections import report
@@ -112,6 +112,8 @@ def study(
             half_layers=half_layers,
             use_cache=not no_cache,
         )
+        if against:
+            check_pair(model, against, plan)
     try:
         first = measure(model, plan, progress)
         second = measure(against, plan, progress) if against else None

@@ -226,13 +226,25 @@ def load_model(name: str, options: LoadOptions | None = None) -> LoadedModel:
     with _loading_errors(source):
         model = _load_weights(source, wanted if wanted == "auto" else getattr(torch, wanted), options)
         model = _with_adapter(model, source.adapter) if source.adapter and not options.without_adapter else model
-        tokenizer = _load_tokenizer(source, options.trust_remote_code)
+        tokenizer = _read_tokenizer(source, options.trust_remote_code)
         _check(model, tokenizer)
         model = model.eval().requires_grad_(False)
         if not options.device_map and not options.quantize:
             model = model.to(on)
     in_use = options.quantize or str(next(model.parameters()).dtype).removeprefix("torch.")
     return LoadedModel(name, source.model_id, _revision(source, model), in_use, on, model, tokenizer, source)
+
+
+def load_tokenizer(name: str, options: LoadOptions | None = None) -> Any:
+    """Load a model's tokenizer alone.
+
+    Raises:
+        EEBenchError: the model cannot be had, or its tokenizer cannot be read.
+    """
+    options = options or LoadOptions()
+    source = resolve(name, allow_pickle=options.allow_pickle)
+    with _loading_errors(source):
+        return _read_tokenizer(source, options.trust_remote_code)
 
 
 def load_gguf(path: Path) -> tuple[Any, Any]:
@@ -243,7 +255,7 @@ def load_gguf(path: Path) -> tuple[Any, Any]:
     """
     source = ModelSource(path.name, str(path), path)
     with _loading_errors(source):
-        return _load_weights(source, "auto", LoadOptions()), _load_tokenizer(source)
+        return _load_weights(source, "auto", LoadOptions()), _read_tokenizer(source)
 
 
 def require_gguf() -> None:
@@ -368,7 +380,7 @@ def _refuse_random_weights(model: Any, loading: dict[str, Any]) -> None:
             )
 
 
-def _load_tokenizer(source: ModelSource, trust_remote_code: bool = False) -> Any:
+def _read_tokenizer(source: ModelSource, trust_remote_code: bool = False) -> Any:
     from transformers import AutoTokenizer
 
     if source.path is not None and source.path.is_file():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from eebench.cache import traces_dir
 from eebench.errors import EEBenchError
 from eebench.fitting import fitted_settings
 from eebench.harness import LoadedTask, TaskOptions, load_tasks
+from eebench.models.loading import LoadOptions, load_tokenizer
 from eebench.policy import ExitPolicy
 from eebench.progress import Progress, Silent
 from eebench.run import evaluation_of, with_references
@@ -23,9 +23,6 @@ from eebench.study.words import Surfaces
 from eebench.subject import Subject, load_subject
 from eebench.task_traces import Traced, trace_task
 from eebench.traces.cache import TraceCache
-
-if TYPE_CHECKING:
-    from eebench.models.loading import LoadOptions
 
 CALIBRATED = "confidence:calibrated=true,threshold=[0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,0.95,0.98,0.99]"
 """Settings beside the default sweeps: does calibrating each layer's confidence help?"""
@@ -78,6 +75,23 @@ def plan_study(
     if wrong := next((task for task in decoded if not task.generates), None):
         raise EEBenchError(f"'{wrong.name}' is of type {wrong.output_type}: --kv-tasks takes generation tasks.")
     return StudyPlan(likelihood, decoded, task_options, generation_options, load_options, half_layers, use_cache)
+
+
+def check_pair(model: str, against: str, plan: StudyPlan) -> None:
+    """Refuse two models that cut the tasks' documents into different tokens: nothing said per token compares them.
+
+    Raises:
+        EEBenchError: their tokenizers differ, or cannot be had.
+    """
+    one, other = (load_tokenizer(name, plan.load_options) for name in (model, against))
+    for task in plan.tasks:
+        for number in range(task.num_documents(plan.task_options)):
+            text = str(task.task.eval_docs[number])
+            if one(text).input_ids != other(text).input_ids:
+                raise EEBenchError(
+                    f"{model} and {against} cut documents of {task.name} into different tokens: a study holds models "
+                    f"of one tokenizer against each other; study each by itself."
+                )
 
 
 @dataclass(frozen=True)
