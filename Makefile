@@ -31,8 +31,9 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
+# A process per core, up to four: each holds torch, and some real weights.
 unit: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # Checks every causal-LM type that transformers knows, and writes the table of docs/models.md.
 families: setup

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eebench.ranking.board import Board
+from eebench.ranking.draws import ScoreDraws
 from eebench.ranking.picking import batch_saving, pick
 from eebench.ranking.rank import rank
 from eebench.ranking.skill import Point, ee_score_of, envelope, skill, skill_of
@@ -345,6 +346,21 @@ class TestIntervals:
         ranks = {row.policy: row.rank for row in board.ranking}
         assert ranks["one"] == ranks["twin"] == 1
         assert ranks["far"] == 3
+
+    def test_rows_stand_in_the_order_of_their_ranks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings = {"best": [(0.4, 0.9)], "noisy": [(0.4, 0.7)], "steady": [(0.4, 0.6)]}
+        scores = {row.policy: row.ee_score_layers for row in self.board(settings)[0].ranking}
+        assert scores["best"] > scores["noisy"] > scores["steady"]
+        shared = {"best": 1, "noisy": 3, "steady": 2}  # as where a steady one can be told from fewer
+        monkeypatch.setattr(ScoreDraws, "shared_ranks", lambda *_given: shared)
+        board, _results = self.board(settings)
+        assert [(row.policy, row.rank) for row in board.ranking] == [
+            ("best", 1),
+            ("steady", 2),
+            ("noisy", 3),
+            ("full", None),
+            ("oracle", None),
+        ]
 
     def test_without_rows_there_are_no_intervals(self) -> None:
         _board, results = self.board({"mine": [(0.3, 0.9)]})

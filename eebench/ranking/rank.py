@@ -36,6 +36,7 @@ def rank(results: Sequence[StoredResult], by: RankBy = "layers", documents: Docu
     if draws:
         ranks = draws.shared_ranks([row.policy for row in ranked], by)
     rows = [replace(row, rank=ranks.get(row.policy)) for row in rows]
+    rows.sort(key=lambda row: (KIND_ORDER[row.kind], row.rank or len(rows)))  # a rank may stand out of scores' order
     return Board(rows, list(results), summary(rows, results, by), notes(rows, results), by)
 
 
