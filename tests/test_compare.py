@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -94,33 +95,100 @@ def test_runs_in_other_metrics_have_no_answers_to_compare(measured: tuple[str, s
     assert figures(compared(db, *layers))["quality"] != figures(compared(db, *layers[:3], "acc_norm"))["quality"]
 
 
-def test_policies_have_their_scores_compared_and_their_fronts_given(measured: tuple[str, str, str]) -> None:
+def test_policies_have_their_scores_compared_and_the_curves_that_the_scores_are_areas_of(
+    measured: tuple[str, str, str],
+) -> None:
     db, model, _other = measured
     found = compared(db, "confidence", "oracle", "-m", model)
     by_layers = next(score for score in found["scores"] if score["name"] == "EE-score by layers")
     assert by_layers["b"] == pytest.approx(100)
     assert found["pairs"] == 2
-    for fronts in found["curves"].values():
-        assert {front["task"] for front in fronts} == {"eebench_agreement", "eebench_facts"}
-        for front in fronts:
-            x = [point[0] for point in front["points"]]
-            assert x == sorted(x)
-            assert [0.0, 1.0] in front["points"] or x[0] <= 0
+    assert {(one["model"], one["task"]) for one in found["curves"]} == {
+        (model, "eebench_agreement"),
+        (model, "eebench_facts"),
+    }
+    areas = {side: sum(area(one[side]) for one in found["curves"]) for side in ("a", "b")}
+    assert by_layers["a"] == pytest.approx(100 * areas["a"] / areas["b"])
+    for one in found["curves"]:
+        assert one["a"][0] == one["b"][0] == [0.0, 1.0]
+        assert one["a"][-1] == one["b"][-1]
 
 
-def test_models_are_paired_setting_by_setting(measured: tuple[str, str, str]) -> None:
+def area(curve: list[list[float]]) -> float:
+    """Between a curve and the straight line between its ends, by the length of that line in saving."""
+    x, y = (np.array(column) for column in zip(*curve, strict=True))
+    return float(np.trapezoid(y - (1 + (y[-1] - 1) * x / x[-1]), x) / x[-1])
+
+
+def test_a_policy_has_the_figures_that_the_report_says_of_it_at_99_percent(measured: tuple[str, str, str]) -> None:
+    db, model, _other = measured
+    found = compared(db, "confidence", "static", "-m", model)
+    ranking = json.loads(eebench(db, "report", "-m", model, "--format", "json").stdout)["ranking"]
+    rows = {row["policy"]: row for row in ranking}
+    assert found["documents"] < 48  # of the test part
+    for side, policy in (("a", "confidence"), ("b", "static")):
+        for name, field in (
+            ("layers saved", "layers_saved_99"),
+            ("compute saved", "compute_saved_99"),
+            ("fidelity", "fidelity_99"),
+        ):
+            assert figures(found)[name][side] == pytest.approx(rows[policy][field])
+
+
+def test_models_are_compared_policy_by_policy(measured: tuple[str, str, str]) -> None:
     db, model, other = measured
     found = compared(db, model, other, "-t", "eebench_facts")
     settings = {r["setting"] for r in results(db) if r["model"] == model and r["task"] == "eebench_facts"}
     assert found["pairs"] == len(settings)
     assert len(found["changed"]) + found["same"] == 24  # of the full model's answers
+    scores = {score["name"]: score for score in found["scores"]}
+    assert scores.keys() == {"EE-score of confidence", "EE-score of entropy"}
+    for side, of in (("a", model), ("b", other)):
+        said = json.loads(eebench(db, "report", "-m", of, "-t", "eebench_facts", "--format", "json").stdout)
+        for row in said["ranking"]:
+            if row["kind"] == "policy":
+                assert scores[f"EE-score of {row['policy']}"][side] == pytest.approx(row["ee_score_layers"])
+        full = next(row for row in said["results"] if row["policy"] == "full")
+        assert figures(found)["quality"][side] == pytest.approx(full["quality"])
+    assert [one["policy"] for one in found["curves"]] == ["confidence", "entropy"]
+
+
+def test_curves_of_models_are_drawn(measured: tuple[str, str, str]) -> None:
+    db, model, other = measured
+    answer = eebench(db, "compare", model, other, "-t", "eebench_facts", "--plot")
+    assert answer.exit_code == 0, answer.output
+    assert answer.stdout.count("layers saved (%)") == 2  # of each policy
+
+
+def test_what_was_not_measured_alike_is_said(measured: tuple[str, str, str], tmp_path: Path) -> None:
+    _db, model, _other = measured
+    db = f"sqlite:///{tmp_path / 'results.db'}"
+    environment = {"EEBENCH_CACHE": str(tmp_path / "cache"), "EEBENCH_DB": db}
+    for shots in ("0", "2"):
+        command = ["run", "-m", model, "-p", "static", "-t", "eebench_facts", "--limit", "6", "--num-fewshot", shots]
+        assert CliRunner().invoke(main, command, env=environment).exit_code == 0
+    answer = eebench(db, "compare", "run:1", "run:2")
+    assert "Not measured alike: eebench_facts: shots 0 under A, 2 under B." in answer.stdout
+
+
+def test_a_document_alone_has_no_interval(measured: tuple[str, str, str], tmp_path: Path) -> None:
+    _db, model, _other = measured
+    db = f"sqlite:///{tmp_path / 'results.db'}"
+    environment = {"EEBENCH_CACHE": str(tmp_path / "cache"), "EEBENCH_DB": db}
+    command = ["run", "-m", model, "-p", "static", "-t", "eebench_facts", "--limit", "1"]
+    assert CliRunner().invoke(main, command, env=environment).exit_code == 0
+    found = compared(db, "static:layer=2", "static:layer=4")
+    saved = figures(found)["layers saved"]
+    assert saved["difference"] == pytest.approx(-2 / 5)
+    assert (saved["low"], saved["high"]) == (None, None)
+    assert "told apart" in eebench(db, "compare", "static:layer=2", "static:layer=4").stdout
 
 
 def test_it_reads_well(measured: tuple[str, str, str]) -> None:
     db, model, _other = measured
     answer = eebench(db, "compare", "confidence", "entropy", "-m", model, "--plot")
     assert answer.exit_code == 0, answer.output
-    assert "confidence (A) and entropy (B): 2 pairs of results on 48 documents" in answer.stdout
+    assert "confidence (A) and entropy (B): 2 pairs of results on " in answer.stdout
     assert "EE-score by layers" in answer.stdout
     assert "layers saved (%)" in answer.stdout
     assert answer.stdout.count("exit layer") == 2 * 2  # of both, on each task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from eebench.cli.options import comma_separated, db_option, metric_option
 from eebench.errors import EEBenchError
 from eebench.records.results import KV_MODES, KvMode
 from eebench.records.store import Store
+from eebench.reports.formats import MISSING, decimal, percent
 
 if TYPE_CHECKING:
     from eebench.ranking.comparison import Comparison
@@ -30,7 +32,7 @@ SHOWN = 12
 @click.option("--kv-mode", type=click.Choice(KV_MODES), default="full", show_default=True)
 @metric_option
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option("--plot", is_flag=True, help="Draw the Pareto fronts of both, and where they stop.")
+@click.option("--plot", is_flag=True, help="Draw the Pareto curves of both, and where they stop.")
 @db_option
 def compare(
     a: str,
@@ -45,8 +47,9 @@ def compare(
 ) -> None:
     """Compare A with B: two policies, two settings, two models, or two runs (run:N).
 
-    A policy stands for the setting picked at fidelity 99% on calibration documents, and its EE-scores are compared as
-    well. Every difference is B - A over the same documents, with its 95% interval by a paired bootstrap.
+    A policy stands for the setting picked at fidelity 99% on calibration documents, as measured on test documents, and
+    its EE-scores are compared as well. Of two models or runs every policy's EE-score is compared. Every difference is
+    B - A over the same documents, with its 95% interval by a paired bootstrap.
 
     \b
       eebench compare confidence entropy -m smollm2-135m
@@ -83,31 +86,38 @@ def _show(found: Comparison, console: Console) -> None:
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
-    for heading in ("A", "B", "B - A", "95%"):
+    for heading in ("A", "B", "B - A", "95%", "told apart"):
         table.add_column(heading, justify="right")
     for measure in (*found.scores, *found.measures):
         low, high = measure.difference.low, measure.difference.high
-        told = "" if measure.difference.sign else "cannot be told apart"
-        shown = _score if measure.name.startswith("EE-score") else _plain if measure.name == "quality" else _percent
+        told = "yes" if measure.difference.sign else "no"
+        shown = decimal if measure.name.startswith("EE-score") else _plain if measure.name == "quality" else percent
         cells = (measure.a, measure.b, measure.difference.value)
-        table.add_row(measure.name, *map(shown, cells), f"{shown(low)} to {shown(high)}", told)
+        within = f"{shown(low)} to {shown(high)}" if isfinite(low) and isfinite(high) else MISSING
+        table.add_row(measure.name, *map(shown, cells), within, told)
     console.print(table)
+    if not any(measure.name == "quality" for measure in found.measures):
+        console.print("\nQuality is in several metrics, or in none: name one --task to compare it.", style="dim")
     settings = sorted({s.result.setting for side in (found.a, found.b) for s in side.results.values()})
     if {found.a.what, found.b.what} <= {"policy", "setting"} and len(settings) <= 6:
         console.print(f"\nSettings: {', '.join(settings)}.", markup=False)
+    for difference in found.apart:
+        console.print(f"\nNot measured alike: {difference}.", markup=False, highlight=False)
     _show_changed(found, console)
 
 
 def _show_changed(found: Comparison, console: Console) -> None:
 
     whose = "the full model's answer" if found.a.what == "model" else "the answer"
+    counted = ", each setting's answers counted" if found.a.what == "run" else ""
     console.print(
-        f"\nDocuments: {whose} scores the same on {found.same}, differently on {len(found.changed)}.", markup=False
+        f"\nDocuments: {whose} scores the same on {found.same}, differently on {len(found.changed)}{counted}.",
+        markup=False,
     )
     for task, metric in found.aggregate_only:
         console.print(f"  {task} is measured in {metric}, which no single document has.", markup=False, highlight=False)
     for one in found.changed[:SHOWN]:
-        place = f"{one.model} on {one.task}, document {one.document}"
+        place = f"{one.task if found.a.what == 'model' else f'{one.model} on {one.task}'}, document {one.document}"
         console.print(f"  {place}: {one.a:.3g} under A, {one.b:.3g} under B", markup=False, highlight=False)
     if len(found.changed) > SHOWN:
         console.print(f"  ... and {len(found.changed) - SHOWN} more (--format json has them all)", markup=False)
@@ -116,21 +126,19 @@ def _show_changed(found: Comparison, console: Console) -> None:
 def _plot(found: Comparison) -> None:
     from eebench.reports.plots import exit_plot, pareto_plot
 
-    for key in next(iter(found.curves.values()), {}):
-        where = f"{key[0]} on {key[1]}"
-        fronts = {name: curves[key] for name, curves in found.curves.items() if key in curves}
+    if not found.curves:
+        click.echo("\nNo Pareto curves: documents could not be split into calibration and test documents.")
+    for one in found.curves:
+        where = " on ".join(one.where.values())
+        curves = {found.a.name: one.a, found.b.name: one.b}
+        if "task" in one.where:  # both on one evaluation, and so with one no-skill line
+            curves["no skill"] = one.a[[0, -1]]
+        click.echo(f"\n{pareto_plot(where, curves)}")
+        key = tuple(one.where.values())
         chosen = {side.name: side.results[key].result for side in (found.a, found.b) if key in side.results}
-        histograms = {name: result.exit_histogram for name, result in chosen.items()}
-        click.echo(f"\n{pareto_plot(where, fronts)}\n\n{exit_plot(where, histograms)}")
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1%}"
-
-
-def _score(value: float) -> str:
-    return f"{value:.1f}"
+        if chosen:
+            click.echo(f"\n{exit_plot(where, {name: result.exit_histogram for name, result in chosen.items()})}")
 
 
 def _plain(value: float) -> str:
-    return f"{value:.3f}"
+    return decimal(value, 3)

@@ -1,35 +1,49 @@
-"""Two policies, settings, models or runs side by side, paired document by document."""
+"""Two policies, settings, models or runs side by side, paired document by document.
+
+A policy stands for the setting that is picked of it on calibration documents, so its figures are those of the test
+documents. Of two models or two runs it is each policy's EE-score that is compared, since a mean over all settings that
+happened to be measured says nothing of either.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eebench.errors import EEBenchError, unknown
+from eebench.policy import Bools
 from eebench.quality import Items, follows, quality_of
 from eebench.ranking.board import RankBy
 from eebench.ranking.bootstrap import Estimate, interval
+from eebench.ranking.curves import curve, mean_curve
 from eebench.ranking.drawn_figures import Documents, DrawnFigures, Draws, drawn_figures, weights_of
 from eebench.ranking.draws import ScoreDraws
 from eebench.ranking.picking import pick
-from eebench.ranking.skill import Point, by_evaluation, envelope
-from eebench.records.results import Columns, StoredResult
+from eebench.ranking.skill import AXES, by_evaluation, by_policy
+from eebench.records.results import StoredResult
 
 What = Literal["policy", "setting", "model", "run"]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: what it is, and its results by what they are paired by."""
+    """One of the two.
+
+    Attributes:
+        results: what is paired, by what it is paired by.
+        own: everything it was measured with: of a policy or a setting all that its policy has.
+    """
 
     name: str
     what: What
     results: Mapping[tuple[str, ...], StoredResult]
+    own: Sequence[StoredResult]
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,21 @@ class Measure:
     a: float
     b: float
     difference: Estimate
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The Pareto curves of both, (layers saved, fidelity) each, as the EE-score has them: `eebench.ranking.skill`.
+
+    Their vertices are chosen on calibration documents and valued on test documents; their ends are the no-skill line's.
+
+    Attributes:
+        where: what they are of: a model and a task; of two models or runs a policy, whose mean over tasks they are.
+    """
+
+    where: Mapping[str, str]
+    a: NDArray[np.float64]
+    b: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -59,11 +88,11 @@ class Comparison:
 
     Attributes:
         pairs: how many pairs of results there are; `documents` is how many documents they have.
-        scores: B - A of the EE-scores, where both are policies.
-        changed: documents whose quality differs, `same` how many have the same on both sides.
+        measures: figures of what is paired; of two models what the full model and the oracle do.
+        scores: B - A of the EE-scores, of two policies, or of each policy on two models or in two runs.
+        changed: answers whose quality differs, `same` how many have the same on both sides.
         aggregate_only: (task, metric) where only all documents together have a quality, as an F1 score; in neither.
-        curves: of a policy or a setting's policy, (layers saved, fidelity) along its Pareto front, mean over tasks'
-            test documents; of the sides by name.
+        apart: in what the sides differ besides, as the number of shots, in words.
     """
 
     a: Side
@@ -75,7 +104,8 @@ class Comparison:
     changed: Sequence[Changed]
     same: int
     aggregate_only: Sequence[tuple[str, str]]
-    curves: Mapping[str, Mapping[tuple[str, str], Sequence[Point]]]
+    apart: Sequence[str]
+    curves: Sequence[Curves]
 
 
 # --- the two sides -----------------------------------------------------------------------------------------------
@@ -91,18 +121,20 @@ def side(name: str, results: Sequence[StoredResult]) -> Side:
         own = [stored for stored in results if stored.run_id == int(run[1])]
         if not own:
             raise EEBenchError(f"there are no results of {name} that can be compared: `eebench report` shows what is.")
-        return Side(name, "run", {_in_run(stored): stored for stored in own})
+        return Side(name, "run", {_in_run(stored): stored for stored in own}, own)
     policies = {stored.result.policy for stored in results}
     settings = {stored.result.setting for stored in results}
     models = {stored.evaluation.model for stored in results}
     if name in policies:
-        return Side(name, "policy", _picked([stored for stored in results if stored.result.policy == name]))
+        own = [stored for stored in results if stored.result.policy == name]
+        return Side(name, "policy", _picked(own, results), own)
     if name in settings:
-        own = [stored for stored in results if stored.result.setting == name]
-        return Side(name, "setting", {_place(stored): stored for stored in own})
+        paired = {_place(stored): stored for stored in results if stored.result.setting == name}
+        policy = next(iter(paired.values())).result.policy
+        return Side(name, "setting", paired, [stored for stored in results if stored.result.policy == policy])
     if name in models:
         own = [stored for stored in results if stored.evaluation.model == name]
-        return Side(name, "model", {(stored.evaluation.task, stored.result.setting): stored for stored in own})
+        return Side(name, "model", {(stored.evaluation.task, stored.result.setting): stored for stored in own}, own)
     raise unknown("policy, setting or model", name, policies | settings | models, "A run is written run:N.")
 
 
@@ -114,14 +146,15 @@ def _in_run(stored: StoredResult) -> tuple[str, ...]:
     return (*_place(stored), stored.result.setting)
 
 
-def _picked(results: Sequence[StoredResult]) -> dict[tuple[str, ...], StoredResult]:
-    """Of a policy, on each (model, task), the setting a user would take: picked at fidelity 99% if any is."""
+def _picked(own: Sequence[StoredResult], results: Iterable[StoredResult]) -> dict[tuple[str, ...], StoredResult]:
+    """Of a policy, on each (model, task), the setting a user would take at fidelity 99%; it may be the full model."""
+    full = {_place(stored): stored for stored in results if stored.result.policy == "full"}
     chosen: dict[tuple[str, ...], StoredResult] = {}
-    for key, settings in by_evaluation(results).items():
-        choice = pick(settings)
-        named = [stored for stored in settings if choice and stored.result.setting == choice.setting]
-        most_faithful = max(settings, key=lambda stored: stored.result.summaries["all"].faithful)
-        chosen[key] = named[0] if named else most_faithful
+    for key, settings in by_evaluation(own).items():
+        if choice := pick(settings):
+            named = next((stored for stored in settings if stored.result.setting == choice.setting), full.get(key))
+            if named is not None:
+                chosen[key] = named
     return chosen
 
 
@@ -142,22 +175,55 @@ def compare(a: Side, b: Side, results: Sequence[StoredResult], documents: Docume
             f"{a.name} and {b.name} have not been measured on the same documents: `eebench run` both on one task."
         )
     pairs = [(a.results[key], b.results[key]) for key in keys]
-    rows = documents.of_results([stored for pair in pairs for stored in pair])
+    rows = _Rows(documents, [stored for pair in pairs for stored in pair], "policy" in (a.what, b.what))
     answers = _answers(pairs, a.what)
-    changed, same = _changed([pair for pair in answers if follows(pair[0].evaluation.metric)], rows, documents)
+    changed, same = _changed([pair for pair in answers if follows(pair[0].evaluation.metric)], rows)
     places = {(one.evaluation.task, one.evaluation.metric) for one, _other in answers}
     return Comparison(
         a,
         b,
         len(pairs),
-        sum({_place(first): first.evaluation.n_docs for first, _second in pairs}.values()),
-        list(_measures(pairs, rows)),
-        _scores(a, b, results, documents),
+        sum({_place(first): int(rows.where(first).sum()) for first, _second in pairs}.values()),
+        list(_measures(pairs, rows) if a.what != "model" else _measures_of_models(pairs, rows)),
+        list(_scores(a, b, results, _tasks(pairs), documents)),
         changed,
         same,
         sorted(place for place in places if not follows(place[1])),
-        {one.name: _curves(one, results) for one in (a, b)},
+        _apart(pairs),
+        list(_curves(a, b, _tasks(pairs))),
     )
+
+
+class _Rows:
+    """The rows of the documents that are compared: of a policy, whose setting is picked on the others, the test's."""
+
+    def __init__(self, documents: Documents, results: Sequence[StoredResult], test_only: bool) -> None:
+        self._documents = documents
+        self._columns = documents.of_results(results)
+        self._test_only = test_only
+
+    def where(self, stored: StoredResult) -> Bools:
+        """Which of a result's documents are compared. [documents]"""
+        part = np.asarray(self._documents.of_evaluation(stored.evaluation_id)["part"])
+        chosen: Bools = part == "test" if self._test_only else np.ones(len(part), dtype=bool)
+        return chosen
+
+    def ids(self, stored: StoredResult) -> NDArray[np.int64]:
+        """The documents' ids."""
+        return np.asarray(self._documents.of_evaluation(stored.evaluation_id)["id"])[self.where(stored)]
+
+    def columns(self, stored: StoredResult) -> dict[str, NDArray[np.float64]]:
+        """The columns of `eebench.records.results.Result.documents`."""
+        where = self.where(stored)
+        return {
+            name: np.asarray(values, dtype=np.float64)[where]
+            for name, values in self._columns[stored.result_id].items()
+        }
+
+
+def _tasks(pairs: Sequence[tuple[StoredResult, StoredResult]]) -> set[tuple[str, ...]]:
+    """The (model, task) of both sides of what is paired."""
+    return {_place(stored) for pair in pairs for stored in pair}
 
 
 def _same_documents(one: StoredResult, other: StoredResult, documents: Documents) -> bool:
@@ -175,7 +241,7 @@ MEASURES: Mapping[str, Callable[[DrawnFigures], Draws | None]] = {
 }
 
 
-def _measures(pairs: Sequence[tuple[StoredResult, StoredResult]], rows: Mapping[int, Columns]) -> Iterator[Measure]:
+def _measures(pairs: Sequence[tuple[StoredResult, StoredResult]], rows: _Rows) -> Iterator[Measure]:
     """Means over pairs of what all of them have; qualities only where all are of one metric."""
     drawn = [[_drawn(stored, rows) for stored in pair] for pair in pairs]
     one_metric = len({stored.evaluation.metric for pair in pairs for stored in pair}) == 1
@@ -186,25 +252,55 @@ def _measures(pairs: Sequence[tuple[StoredResult, StoredResult]], rows: Mapping[
             yield Measure(name, float(a[0]), float(b[0]), interval(b - a))
 
 
-def _drawn(stored: StoredResult, rows: Mapping[int, Columns]) -> DrawnFigures:
-    columns = rows[stored.result_id]
-    return drawn_figures(columns, weights_of(stored.evaluation.task, len(columns["n_positions"])), stored.evaluation)
+def _measures_of_models(pairs: Sequence[tuple[StoredResult, StoredResult]], rows: _Rows) -> Iterator[Measure]:
+    """What two models do at full depth, and what an oracle could save of each."""
+    for policy, name, shown in (("full", "quality", "quality"), ("oracle", "layers saved", "layers an oracle saves")):
+        for measure in _measures([pair for pair in pairs if pair[0].result.policy == policy], rows):
+            if measure.name == name:
+                yield replace(measure, name=shown)
 
 
-def _scores(a: Side, b: Side, results: Sequence[StoredResult], documents: Documents) -> list[Measure]:
-    """EE-scores of two policies."""
-    if (a.what, b.what) != ("policy", "policy"):
-        return []
-    grouped: dict[str, list[StoredResult]] = {}
-    for stored in results:
-        grouped.setdefault(stored.result.policy, []).append(stored)
-    draws = ScoreDraws(grouped, documents)
-    measures = []
-    for by in get_args(RankBy):
-        one, other = draws.scores(a.name, by), draws.scores(b.name, by)
-        if one is not None and other is not None:
-            measures.append(Measure(f"EE-score by {by}", float(one[0]), float(other[0]), interval(other - one)))
-    return measures
+def _drawn(stored: StoredResult, rows: _Rows) -> DrawnFigures:
+    columns = rows.columns(stored)
+    weights = weights_of(stored.evaluation.task, len(columns["n_positions"]))
+    if weights.shape[1] < 2:
+        weights[1:] = np.nan  # a document alone is drawn again and again, which says nothing of another one
+    return drawn_figures(columns, weights, stored.evaluation)
+
+
+def _scores(
+    a: Side, b: Side, results: Sequence[StoredResult], tasks: Collection[tuple[str, ...]], documents: Documents
+) -> Iterator[Measure]:
+    """EE-scores of two policies; or of each policy on two models, or in two runs."""
+    if (a.what, b.what) == ("policy", "policy"):
+        draws = ScoreDraws(by_policy(results), documents)
+        for by in get_args(RankBy):
+            if both := draws.both(a.name, b.name, by):
+                yield _score(f"EE-score by {by}", *both)
+    elif a.what in ("model", "run"):
+        one, other = (by_policy(stored for stored in side.own if _place(stored) in tasks) for side in (a, b))
+        first, second = (ScoreDraws(side, documents) for side in (one, other))
+        for policy in sorted(one.keys() & other.keys()):
+            if one[policy][0].result.kind == "policy":
+                scores = first.scores(policy, "layers"), second.scores(policy, "layers")
+                if scores[0] is not None and scores[1] is not None:
+                    yield _score(f"EE-score of {policy}", scores[0], scores[1])
+
+
+def _score(name: str, a: Draws, b: Draws) -> Measure:
+    return Measure(name, float(a[0]), float(b[0]), interval(b - a))
+
+
+def _apart(pairs: Sequence[tuple[StoredResult, StoredResult]]) -> list[str]:
+    """In what two sides were measured differently, where that is not what is compared."""
+    words = {"task_version": "version", "num_fewshot": "shots", "chat_template": "chat template", "kv_mode": "KV mode"}
+    differ: dict[str, None] = {}
+    for first, second in ((one.evaluation, other.evaluation) for one, other in pairs):
+        for field, word in (*words.items(), ("metric", "metric")):
+            values = getattr(first, field), getattr(second, field)
+            if values[0] != values[1]:
+                differ[f"{first.task}: {word} {values[0]} under A, {values[1]} under B"] = None
+    return list(differ)
 
 
 def _answers(pairs: Sequence[tuple[StoredResult, StoredResult]], what: What) -> list[tuple[StoredResult, StoredResult]]:
@@ -216,13 +312,11 @@ def _answers(pairs: Sequence[tuple[StoredResult, StoredResult]], what: What) -> 
     ]
 
 
-def _changed(
-    pairs: Sequence[tuple[StoredResult, StoredResult]], rows: Mapping[int, Columns], documents: Documents
-) -> tuple[list[Changed], int]:
+def _changed(pairs: Sequence[tuple[StoredResult, StoredResult]], rows: _Rows) -> tuple[list[Changed], int]:
     changed, same = [], 0
     for first, second in pairs:
-        ids = documents.of_evaluation(first.evaluation_id)["id"]
-        a, b = (np.asarray(rows[stored.result_id]["quality"], dtype=np.float64) for stored in (first, second))
+        ids = rows.ids(first)
+        a, b = (rows.columns(stored)["quality"] for stored in (first, second))
         differs = ~((a == b) | (np.isnan(a) & np.isnan(b))).all(axis=1)
         same += int((~differs).sum())
         where = first.evaluation
@@ -238,17 +332,27 @@ def _quality(metric: str, item: Items) -> float:
     return math.nan if value is None else value
 
 
-def _curves(one: Side, results: Sequence[StoredResult]) -> dict[tuple[str, str], list[Point]]:
-    """The Pareto front of a side's policy on each (model, task), on test documents; of models and runs, none."""
-    if one.what not in ("policy", "setting"):
-        return {}
-    policy = next(iter(one.results.values())).result.policy
-    fronts = {}
-    for key, settings in by_evaluation(stored for stored in results if stored.result.policy == policy).items():
-        figures = [s.result.summaries["test"] for s in settings if "test" in s.result.summaries]
-        points = [(0.0, 1.0), *((summary.layers_saved, summary.faithful) for summary in figures)]
-        fronts[key] = [points[i] for i in envelope(points)]
-    return fronts
+def _curves(a: Side, b: Side, tasks: Collection[tuple[str, ...]]) -> Iterator[Curves]:
+    """Of two policies, or settings' policies, on each (model, task); of two models or runs, of each policy."""
+    own = [[stored for stored in side.own if _place(stored) in tasks] for side in (a, b)]
+    axes = AXES["layers"]
+    if a.what in ("model", "run"):
+        one, other = (by_policy(side) for side in own)
+        found = [
+            ({"policy": policy}, mean_curve(one[policy], axes), mean_curve(other[policy], axes))
+            for policy in sorted(one.keys() & other.keys())
+            if one[policy][0].result.kind == "policy"
+        ]
+    else:
+        first, second = (by_evaluation(side) for side in own)
+        found = [
+            ({"model": key[0], "task": key[1]}, curve(first[key], axes), curve(second[key], axes))
+            for key in first
+            if key in second
+        ]
+    for where, left, right in found:
+        if left is not None and right is not None:
+            yield Curves(where, left, right)
 
 
 # --- records -----------------------------------------------------------------------------------------------------
@@ -278,8 +382,6 @@ def comparison_record(found: Comparison) -> dict[str, Any]:
         "same": found.same,
         "changed": [vars(one) for one in found.changed],
         "aggregate_only": [{"task": task, "metric": metric} for task, metric in found.aggregate_only],
-        "curves": {
-            name: [{"model": model, "task": task, "points": list(points)} for (model, task), points in fronts.items()]
-            for name, fronts in found.curves.items()
-        },
+        "apart": list(found.apart),
+        "curves": [{**one.where, "a": one.a.tolist(), "b": one.b.tolist()} for one in found.curves],
     }

@@ -27,11 +27,12 @@ def mean_curve(results: Sequence[StoredResult], axes: Axes) -> NDArray[np.float6
 
     None where the axes have no place for any of them.
     """
-    curves = [_curve(settings, axes) for settings in by_evaluation(results).values()]
-    return _mean([curve for curve in curves if curve is not None])
+    curves = [curve(settings, axes) for settings in by_evaluation(results).values()]
+    return _mean([one for one in curves if one is not None])
 
 
-def _curve(settings: Sequence[StoredResult], axes: Axes) -> NDArray[np.float64] | None:
+def curve(settings: Sequence[StoredResult], axes: Axes) -> NDArray[np.float64] | None:
+    """The curve of one policy on one evaluation, from end to end of its no-skill line; None as above. [points, 2]"""
     points = points_of(settings, axes)
     if points is None:
         return None

@@ -8,7 +8,7 @@ together, since their documents are the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -31,45 +31,16 @@ class ScoreDraws:
     def __init__(self, by_policy: Mapping[str, Sequence[StoredResult]], documents: Documents) -> None:
         self._by_policy = by_policy
         self._tasks = _Tasks(by_policy, documents)
-        self._scores: dict[tuple[str, RankBy], Draws | None] = {}
+        self._skills: dict[tuple[str, RankBy], dict[Key, Draws | None]] = {}
 
-    def scores(self, policy: str, by: RankBy) -> Draws | None:
-        """A policy's EE-score; None where it has none, or documents cannot be drawn again."""
-        if (policy, by) not in self._scores:
-            self._scores[policy, by] = self._drawn(policy, by)
-        return self._scores[policy, by]
-
-    def with_intervals(self, row: RankingRow) -> RankingRow:
-        """A policy's row with the intervals of its scores."""
-        layers, compute, quality = (self._interval(row.policy, by) for by in get_args(RankBy))
-        return replace(row, interval_layers=layers, interval_compute=compute, interval_quality=quality)
-
-    def shared_ranks(self, ranked: Sequence[str], by: RankBy) -> dict[str, int]:
-        """The rank of each policy: one more than there are policies that are surely better than it.
-
-        Where some have no draws, nothing is known of what can be told apart, and each has a rank of its own.
+    def scores(self, policy: str, by: RankBy, on: Collection[Key] | None = None) -> Draws | None:
+        """A policy's EE-score; None where it has none, or documents cannot be drawn again.
 
         Args:
-            ranked: the policies, the best first.
+            on: the (model, task) that it is over; all that the policy was measured on by default.
         """
-        if any(self.scores(policy, by) is None for policy in ranked):
-            return {policy: number for number, policy in enumerate(ranked, start=1)}
-        return {policy: 1 + sum(self._surely_better(other, policy, by) for other in ranked) for policy in ranked}
-
-    def _surely_better(self, one: str, other: str, by: RankBy) -> bool:
-        better, worse = self.scores(one, by), self.scores(other, by)
-        return one != other and better is not None and worse is not None and interval(better - worse).sign > 0
-
-    def _interval(self, policy: str, by: RankBy) -> Interval | None:
-        scores = self.scores(policy, by)
-        if scores is None:
-            return None
-        found = interval(scores)
-        return (found.low, found.high) if math.isfinite(found.low) else None
-
-    def _drawn(self, policy: str, by: RankBy) -> Draws | None:
-        own, most = (self._tasks.skills(self._by_policy.get(name, ()), by) for name in (policy, "oracle"))
-        shared = own.keys() & most.keys()
+        own, most = self._of(policy, by), self._of("oracle", by)
+        shared = [key for key in own if key in most and (on is None or key in on)]
         drawn = [(own[key], most[key]) for key in shared]
         known = [(skill, oracle) for skill, oracle in drawn if skill is not None and oracle is not None]
         if not known or len(known) < len(drawn):
@@ -80,6 +51,47 @@ class ScoreDraws:
         scores: Draws = np.full_like(oracle, np.nan)  # of nothing no draw has a share, and differences have none either
         np.divide(100 * skill, oracle, out=scores, where=np.abs(oracle) > ROUNDING)
         return scores
+
+    def both(self, one: str, other: str, by: RankBy) -> tuple[Draws, Draws] | None:
+        """The EE-scores of two policies over the (model, task) that both were measured on; None as in `scores`."""
+        shared = self._of(one, by).keys() & self._of(other, by).keys()
+        first, second = (self.scores(policy, by, shared) for policy in (one, other))
+        return None if first is None or second is None else (first, second)
+
+    def with_intervals(self, row: RankingRow) -> RankingRow:
+        """A policy's row with the intervals of its scores."""
+        layers, compute, quality = (self._interval(row.policy, by) for by in get_args(RankBy))
+        return replace(row, interval_layers=layers, interval_compute=compute, interval_quality=quality)
+
+    def shared_ranks(self, ranked: Sequence[str], by: RankBy) -> dict[str, int]:
+        """The rank of each policy: one more than there are policies that are surely better than it.
+
+        Two are held against each other on what both were measured on. Where some have no draws, nothing is known of
+        what can be told apart, and each has a rank of its own.
+
+        Args:
+            ranked: the policies, the best first.
+        """
+        if any(self.scores(policy, by) is None for policy in ranked):
+            return {policy: number for number, policy in enumerate(ranked, start=1)}
+        return {policy: 1 + sum(self.surely_better(other, policy, by) for other in ranked) for policy in ranked}
+
+    def surely_better(self, one: str, other: str, by: RankBy) -> bool:
+        """Whether the interval of what one has more than the other lies above 0."""
+        drawn = self.both(one, other, by) if one != other else None
+        return drawn is not None and interval(drawn[0] - drawn[1]).sign > 0
+
+    def _interval(self, policy: str, by: RankBy) -> Interval | None:
+        scores = self.scores(policy, by)
+        if scores is None:
+            return None
+        found = interval(scores)
+        return (found.low, found.high) if math.isfinite(found.low) else None
+
+    def _of(self, policy: str, by: RankBy) -> dict[Key, Draws | None]:
+        if (policy, by) not in self._skills:
+            self._skills[policy, by] = self._tasks.skills(self._by_policy.get(policy, ()), by)
+        return self._skills[policy, by]
 
 
 class _Tasks:

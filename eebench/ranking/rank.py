@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from eebench.ranking.board import Board, RankBy, RankingRow
@@ -19,6 +20,8 @@ KIND_ORDER = {"policy": 0, "control": 1, "bound": 2}
 def rank(results: Sequence[StoredResult], by: RankBy = "layers", documents: Documents | None = None) -> Board:
     """Rank policies by EE-score; controls and bounds are shown and never ranked.
 
+    Nor is a policy that was not measured where most were: it could have chosen where it does well.
+
     Args:
         documents: the per-document rows of results; with them there are intervals, and policies that cannot be told
             apart share a rank.
@@ -31,13 +34,21 @@ def rank(results: Sequence[StoredResult], by: RankBy = "layers", documents: Docu
         rows = [draws.with_intervals(row) for row in rows]
     score = {row.policy: getattr(row, f"ee_score_{by}") for row in rows}
     rows.sort(key=lambda row: (KIND_ORDER[row.kind], -_or_lowest(score[row.policy]), -row.skill_layers, row.policy))
-    ranked = [row for row in rows if row.kind == "policy" and score[row.policy] is not None]
+    ground = _ground({row.policy: policies[row.policy] for row in rows if row.kind == "policy"})
+    able = [row for row in rows if row.kind == "policy" and score[row.policy] is not None]
+    ranked = [row for row in able if ground <= by_evaluation(policies[row.policy]).keys()]
     ranks = {row.policy: number for number, row in enumerate(ranked, start=1)}
     if draws:
         ranks = draws.shared_ranks([row.policy for row in ranked], by)
     rows = [replace(row, rank=ranks.get(row.policy)) for row in rows]
     rows.sort(key=lambda row: (KIND_ORDER[row.kind], row.rank or len(rows)))  # a rank may stand out of scores' order
-    return Board(rows, list(results), summary(rows, results, by), notes(rows, results), by)
+    return Board(rows, list(results), summary(rows, results, by, draws), notes(rows, results, ground), by)
+
+
+def _ground(policies: Mapping[str, Sequence[StoredResult]]) -> set[Key]:
+    """The (model, task) that more than half of the policies were measured on."""
+    measured = Counter(key for settings in policies.values() for key in by_evaluation(settings))
+    return {key for key, times in measured.items() if 2 * times > len(policies)}
 
 
 def _row(policy: str, results: list[StoredResult], oracle: dict[RankBy, dict[Key, float]]) -> RankingRow:

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from eebench.models.catalogue import catalogue
 from eebench.ranking.board import RankBy, RankingRow
 from eebench.ranking.picking import pick
-from eebench.ranking.skill import by_evaluation, by_policy, ee_score_of, mean, skills_of
+from eebench.ranking.skill import ROUNDING, Key, by_evaluation, by_policy, ee_score_of, mean, skills_of
 from eebench.records.results import Evaluation, StoredResult
+
+if TYPE_CHECKING:
+    from eebench.ranking.draws import ScoreDraws
 
 FAINT_SKILL = 0.05
 """An oracle's mean skill below which a score that is a share of it says little."""
 
 
-def summary(rows: Sequence[RankingRow], results: Sequence[StoredResult], by: RankBy) -> list[str]:
-    """What a ranking says: the best, what cutting does, what an oracle could, and what a read of the head costs."""
-    sentences = []
-    best = next((row for row in rows if row.rank == 1), None)
-    if best:
-        score = getattr(best, f"ee_score_{by}")
-        verdict = "no policy beats the coin" if score <= 0 else "its settings rise above the coin by that much"
-        sentences.append(
-            f"Best by {by}: {best.policy}, EE-score {score:.1f}: of the skill that a perfect choice of layer (the "
-            f"oracle) has over tossing a coin, it has {score:.1f}%; {verdict}."
-        )
-    sentences += _beaten_by_a_cut(rows, by)
+def summary(
+    rows: Sequence[RankingRow], results: Sequence[StoredResult], by: RankBy, draws: ScoreDraws | None = None
+) -> list[str]:
+    """What a ranking says: the best, what cutting does, what an oracle could, and what a read of the head costs.
+
+    Args:
+        draws: by which it is told what is surely better.
+    """
+    sentences = [*_best(rows, by), *_beaten_by_a_cut(rows, by, draws)]
     oracle = next((row for row in rows if row.policy == "oracle" and row.layers_saved_99 is not None), None)
     if oracle and oracle.layers_saved_99 is not None:
         sentences.append(f"The oracle could skip {oracle.layers_saved_99:.1%} of layers without changing a prediction.")
@@ -41,15 +42,38 @@ def summary(rows: Sequence[RankingRow], results: Sequence[StoredResult], by: Ran
     return sentences
 
 
-def _beaten_by_a_cut(rows: Sequence[RankingRow], by: RankBy) -> Iterator[str]:
+def _best(rows: Sequence[RankingRow], by: RankBy) -> Iterator[str]:
+    """What the first of a ranking has, whether that is surely more than a coin has, and who shares its rank."""
+    first = [row for row in rows if row.rank == 1]
+    if not first:
+        return
+    score, interval = getattr(first[0], f"ee_score_{by}"), getattr(first[0], f"interval_{by}")
+    if score <= ROUNDING:
+        verdict = "no policy beats the coin"
+    elif interval is not None and interval[0] <= ROUNDING:
+        verdict = "that cannot be told from the coin's 0"
+    else:
+        verdict = "its settings rise above the coin by that much"
+    yield (
+        f"Best by {by}: {first[0].policy}, EE-score {score:.1f}: of the skill that a perfect choice of layer (the "
+        f"oracle) has over tossing a coin, it has {score:.1f}%; {verdict}."
+    )
+    if len(first) > 1:
+        others = ", ".join(row.policy for row in first[1:])
+        yield f"Nor is any policy surely better than {others}."
+
+
+def _beaten_by_a_cut(rows: Sequence[RankingRow], by: RankBy, draws: ScoreDraws | None) -> Iterator[str]:
     """Which policies a model that is cut at one layer does better than."""
     scores = {row.policy: getattr(row, f"ee_score_{by}") for row in rows}
     cut = scores.get("static")
     if cut is None:
         return
-    beaten = [row.policy for row in rows if row.rank is not None and scores[row.policy] < cut]
-    if beaten:
-        yield f"Cutting the model at one layer (static) has an EE-score of {cut:.1f}, above {', '.join(beaten)}."
+    below = [row.policy for row in rows if row.rank is not None and scores[row.policy] < cut]
+    surely = [policy for policy in below if draws and draws.surely_better("static", policy, by)]
+    if below:
+        told = "" if draws is None else f"; surely above {', '.join(surely)}" if surely else "; surely above none"
+        yield f"Cutting the model at one layer (static) has an EE-score of {cut:.1f}, above {', '.join(below)}{told}."
 
 
 def _joint_optimisation(results: Sequence[StoredResult], models: Sequence[str]) -> Iterator[str]:
@@ -89,8 +113,12 @@ def _oracle_saves(results: Sequence[StoredResult]) -> float | None:
     return mean([choice.test.layers_saved for settings in grouped.values() if (choice := pick(settings))])
 
 
-def notes(rows: Sequence[RankingRow], results: Sequence[StoredResult]) -> list[str]:
-    """What to keep in mind: what is left out and why, and which scores say little."""
+def notes(rows: Sequence[RankingRow], results: Sequence[StoredResult], ground: Collection[Key]) -> list[str]:
+    """What to keep in mind: what is left out and why, and which scores say little.
+
+    Args:
+        ground: the (model, task) that most policies were measured on.
+    """
     notes = []
     evaluations = {key: settings[0].evaluation for key, settings in sorted(by_evaluation(results).items())}
     for (model, task), evaluation in evaluations.items():
@@ -118,10 +146,26 @@ def notes(rows: Sequence[RankingRow], results: Sequence[StoredResult]) -> list[s
             "compute saved counts exact K/V: blocks that a token skipped are run for it after all once a later token "
             "goes deeper."
         )
-    partial = [row.policy for row in rows if row.n_tasks * row.n_models < len(evaluations)]
-    if partial:
-        notes.append(f"Measured on fewer of the {len(evaluations)} (model, task) pairs: {', '.join(partial)}.")
+    notes += _elsewhere(rows, results, ground)
     return notes
+
+
+def _elsewhere(rows: Sequence[RankingRow], results: Sequence[StoredResult], ground: Collection[Key]) -> Iterator[str]:
+    """Which policies were measured elsewhere than most were, and what that does to their ranks."""
+    policies = by_policy(results)
+    measured = {row.policy: set(by_evaluation(policies[row.policy])) for row in rows if row.kind == "policy"}
+    other = [f"{policy} on {len(pairs)}" for policy, pairs in measured.items() if pairs != set(ground)]
+    if other:
+        yield (
+            f"Most policies were measured on the same {len(ground)} (model, task) pairs, {', '.join(other)}: scores "
+            f"are over a policy's own, and two are told apart on those that both have."
+        )
+    lacking = [policy for policy, pairs in measured.items() if not pairs >= set(ground)]
+    if lacking:
+        yield (
+            f"Not ranked, for want of pairs that most policies were measured on: {', '.join(lacking)}. Measure them "
+            f"there (`eebench run`), or narrow the board to where they were (--model, --task)."
+        )
 
 
 def _unsplit(evaluation: Evaluation) -> str:

@@ -157,9 +157,13 @@ def by_policy(results: Iterable[StoredResult]) -> dict[str, list[StoredResult]]:
 
 
 def by_evaluation(results: Iterable[StoredResult]) -> dict[Key, list[StoredResult]]:
-    """Results by (model, task)."""
+    """Results by (model, task), in the order of their settings' names.
+
+    Settings may be alike on the calibration documents and differ on the test documents; which of them is taken must not
+    hang on the order in which they were stored.
+    """
     grouped: dict[Key, list[StoredResult]] = defaultdict(list)
-    for result in results:
+    for result in sorted(results, key=lambda result: result.result.setting):
         grouped[(result.evaluation.model, result.evaluation.task)].append(result)
     return grouped
 
@@ -172,7 +176,7 @@ def skills_of(results: Iterable[StoredResult], by: RankBy) -> dict[Key, float]:
 
 def ee_score_of(skills: dict[Key, float], oracle: dict[Key, float]) -> float | None:
     """100 × a ratio of means over the (model, task) both were measured on; None where the oracle has no skill."""
-    shared = skills.keys() & oracle.keys()
+    shared = [key for key in skills if key in oracle]
     most = sum(oracle[key] for key in shared)
     return 100 * sum(skills[key] for key in shared) / most if most > ROUNDING else None
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from eebench.errors import EEBenchError
-from eebench.ranking.skill import Point
 
 WIDTH, HEIGHT = 76, 22
 
 
-def pareto_plot(title: str, fronts: Mapping[str, Sequence[Point]]) -> str:
-    """Pareto fronts, (layers saved, fidelity) each, with the names of whose they are."""
+def pareto_plot(title: str, curves: Mapping[str, NDArray[np.float64]]) -> str:
+    """Pareto curves, (layers saved, fidelity) each, with the names of whose they are. [points, 2] each"""
     plt = _plotext()
     plt.title(title)
     plt.xlabel("layers saved (%)")
     plt.ylabel("fidelity (%)")
-    for name, points in fronts.items():
-        plt.plot([100 * x for x, _y in points], [100 * y for _x, y in points], label=name)
+    for name, points in curves.items():
+        plt.plot((100 * points[:, 0]).tolist(), (100 * points[:, 1]).tolist(), label=name)
     return _drawn(plt)
 
 
