@@ -15,7 +15,8 @@ from eebench.ranking.board import Board
 from eebench.ranking.draws import ScoreDraws
 from eebench.ranking.picking import batch_saving, pick
 from eebench.ranking.rank import rank
-from eebench.ranking.skill import Point, ee_score_of, envelope, skill, skill_of
+from eebench.ranking.sentences import summary as said_of
+from eebench.ranking.skill import Point, by_policy, ee_score_of, envelope, skill, skill_of
 from eebench.records.results import Evaluation, StoredResult, Summary
 from eebench.traces.trace import Document
 from tests.records import evaluation, stored, summary
@@ -324,7 +325,11 @@ class TestIntervals:
             def of_evaluation(self, _evaluation_id: int) -> dict[str, Any]:
                 return evaluation_rows
 
-        return rank(results, documents=Rows()), results
+        self.documents = Rows()
+        return rank(results, documents=self.documents), results
+
+    def draws(self, results: Sequence[StoredResult]) -> ScoreDraws:
+        return ScoreDraws(by_policy(results), self.documents)
 
     def test_the_first_draw_is_the_score_itself(self) -> None:
         board, results = self.board({"mine": [(0.3, 0.9), (0.5, 0.7)]})
@@ -346,6 +351,64 @@ class TestIntervals:
         ranks = {row.policy: row.rank for row in board.ranking}
         assert ranks["one"] == ranks["twin"] == 1
         assert ranks["far"] == 3
+
+    def test_ranks_and_scores_do_not_hang_on_the_order_of_results(self) -> None:
+        board, results = self.board({"one": [(0.4, 0.9), (0.2, 0.8)], "twin": [(0.4, 0.9)], "far": [(0.4, 0.45)]})
+        alike = [  # on calibration documents, and not on test documents
+            replace(one, result=replace(one.result, summaries={**one.result.summaries, "calibration": same}))
+            for one in results
+            for same in [results[2].result.summaries["calibration"] if one.result.policy == "one" else None]
+            if same is not None
+        ]
+        assert len(alike) == 2
+        settings = [
+            replace(one, result=replace(one.result, setting=f"one:threshold=0.{number}"))
+            for number, one in enumerate(alike)
+        ]
+        rest = [one for one in results if one.result.policy != "one"]
+        boards = [rank([*rest, *some]) for some in (settings, settings[::-1])]
+        assert boards[0].ranking == boards[1].ranking
+        assert board.ranking[0].policy in ("one", "twin")
+
+    def test_a_policy_that_was_not_measured_where_most_were_is_not_ranked(self) -> None:
+        board, results = self.board({"one": [(0.4, 0.9)], "other": [(0.4, 0.8)], "third": [(0.4, 0.7)]})
+        assert all(row.rank for row in board.ranking if row.kind == "policy")
+        second = [
+            replace(one, evaluation=replace(one.evaluation, task="another"))
+            for one in results
+            if one.result.policy != "other"
+        ]
+        partial = rank([*results, *second])
+        ranks = {row.policy: row.rank for row in partial.ranking}
+        assert ranks == {"one": 1, "third": 2, "other": None, "full": None, "oracle": None}
+        assert any("Not ranked, for want of pairs" in note and "other" in note for note in partial.notes)
+        elsewhere = rank([*results, *(one for one in second if one.result.policy in ("one", "full", "oracle"))])
+        assert {row.policy: row.rank for row in elsewhere.ranking if row.kind == "policy"} == {
+            "one": 1,
+            "other": 2,
+            "third": 3,
+        }
+        assert any("scores are over a policy's own" in note and "one on 2" in note for note in elsewhere.notes)
+
+    def test_two_are_told_apart_on_what_both_were_measured_on(self) -> None:
+        _board, results = self.board({"one": [(0.4, 0.9)], "twin": [(0.4, 0.9)]})
+        mine = dict(self.rows)
+        _board, worse = self.board({"one": [(0.4, 0.2)]})
+        hard = [replace(r, result_id=100 + r.result_id, evaluation=replace(r.evaluation, task="hard")) for r in worse]
+        self.rows = {**mine, **{100 + number: rows for number, rows in self.rows.items()}}
+        draws = self.draws([*results, *hard])
+        one, twin = draws.both("one", "twin", "layers")
+        alone = self.draws(results)
+        np.testing.assert_allclose(one, alone.scores("one", "layers"))
+        np.testing.assert_allclose(twin, alone.scores("twin", "layers"))
+        assert draws.scores("one", "layers")[0] < one[0]
+
+    def test_what_is_said_of_the_best_goes_by_its_interval(self) -> None:
+        board, _results = self.board({"one": [(0.4, 0.9)], "twin": [(0.4, 0.9)]})
+        assert "its settings rise above the coin by that much" in board.summary[0]
+        assert board.summary[1] == f"Nor is any policy surely better than {board.ranking[1].policy}."
+        (doubtful, *_rest) = said_of([replace(board.ranking[0], interval_layers=(-1.0, 90.0))], board.results, "layers")
+        assert "that cannot be told from the coin's 0" in doubtful
 
     def test_rows_stand_in_the_order_of_their_ranks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = {"best": [(0.4, 0.9)], "noisy": [(0.4, 0.7)], "steady": [(0.4, 0.6)]}

@@ -483,7 +483,7 @@ def test_choosing_policies_keeps_their_ranks_among_all() -> None:
     chosen = board().only(["patience"])
     assert [(line.policy, line.rank) for line in chosen.ranking] == [("patience", 2)]
     assert {stored.result.policy for stored in chosen.results} == {"patience"}
-    assert chosen.notes[-1] == "Shown: patience; ranked among all 4 policies."
+    assert chosen.notes[-1] == "Shown: patience; ranked among all 2 policies."
 
 
 def test_choosing_an_unknown_policy_names_near_ones() -> None:

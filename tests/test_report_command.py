@@ -268,7 +268,14 @@ def test_measured_time_needs_no_results(tmp_path: Path) -> None:
         (["--by", "kv-mode"], "nothing has been measured under more than one KV mode on the same documents yet"),
         (["--kv-mode", "copy"], "no results under KV mode copy yet: there are some under full, as in `eebench report"),
         (["--by", "time", "--metric", "acc"], "--metric says what quality is measured in, and --by time shows none."),
-        (["--by", "time", "--results"], "--results goes with the ranking, and --by time shows every setting as it is."),
+        (["--by", "time", "--results"], "--results goes with the ranking of policies, not with --by time."),
+        (["--by", "model", "-p", "entropy"], "--by model shows the best policy by layers: leave out --policy."),
+        (
+            ["--by", "family", "--rank-by", "quality"],
+            "--by family shows the best policy by layers: leave out --rank-by.",
+        ),
+        (["--top", "1", "-p", "oracle"], "--top shows the first of the ranked policies, and none of these is ranked"),
+        (["--top", "1", "-p", "entrpy"], "unknown policy 'entrpy'"),
     ],
 )
 def test_a_view_of_nothing_is_one_sentence(db: str, arguments: list[str], said: str) -> None:
@@ -283,3 +290,18 @@ def test_an_unknown_policy_in_a_view_is_named_with_near_ones(executed: str, view
     answer = invoke("--db", executed, "--by", view, "-p", "entrpy")
     assert answer.exit_code == 2
     assert "unknown policy 'entrpy': did you mean entropy?" in answer.stderr
+
+
+@pytest.mark.parametrize("form", ["table", *FORMATS])
+@pytest.mark.parametrize("view", ["policy", "model", "family", "level"])
+def test_every_view_comes_in_every_format(db: str, view: str, form: str) -> None:
+    answer = invoke("--db", db, "--by", view, "--format", form)
+    assert answer.exit_code == 0, answer.output
+    assert answer.stdout.strip()
+
+
+def test_the_first_of_some_policies_are_those_of_the_ranking(db: str) -> None:
+    both = invoke("--db", db, "--top", "1")
+    assert both.stdout.count("entropy") > 0
+    chosen = json.loads(invoke("--db", db, "--top", "1", "-p", "patience,oracle", "--format", "json").stdout)
+    assert [row["policy"] for row in chosen["ranking"]] == ["patience"]

@@ -87,9 +87,13 @@ def report(
     Shows the newest results that can be compared with each other; older ones stay in the database.
     """
     if results and view != "policy":
-        raise EEBenchError(f"--results goes with the ranking, and --by {view} shows every setting as it is.")
+        raise EEBenchError(f"--results goes with the ranking of policies, not with --by {view}.")
     if top is not None and view != "policy":
         raise EEBenchError(f"--top goes with the ranking of policies, not with --by {view}.")
+    if view in ("model", "family") and (policies or by != "layers"):
+        raise EEBenchError(
+            f"--by {view} shows the best policy by layers: leave out {'--policy' if policies else '--rank-by'}."
+        )
     if metric is not None and view == "time":
         raise EEBenchError("--metric says what quality is measured in, and --by time shows none.")
     with Store.open(db, create=False) as store:
@@ -140,9 +144,7 @@ def _ranking(
     results: bool,
     top: int | None,
 ) -> _Shown:
-    board = _board(store, models, tasks, policies, by, kv_mode, metric)
-    if top is not None:
-        board = board.only([row.policy for row in board.ranking if row.kind == "policy"][:top])
+    board = _board(store, models, tasks, policies, by, kv_mode, metric, top)
     return _Shown(
         lambda console: show(board, console, results), lambda form: FORMATS[form](board, results), board.notes
     )
@@ -156,8 +158,13 @@ def _board(
     by: RankBy,
     kv_mode: KvMode,
     metric: str | None,
+    top: int | None = None,
 ) -> Board:
-    """The board of the newest results of these models and tasks; policies are ranked among all, and then picked."""
+    """The board of the newest results of these models and tasks; policies are ranked among all, and then picked.
+
+    Raises:
+        EEBenchError: nothing was measured of a policy, or none of them is ranked and the first are asked for.
+    """
     from eebench.ranking.rank import rank
 
     newest = store.newest(models, tasks, kv_mode, metric)
@@ -171,7 +178,13 @@ def _board(
         )
     board = rank(newest.results, by, store)
     board = replace(board, notes=[*board.notes, *notes], timings=timed.timings)
-    return board.only(policies) if policies else board
+    chosen = board.only(policies) if policies else board
+    if top is None:
+        return chosen
+    first = [row.policy for row in chosen.ranking if row.kind == "policy"][:top]
+    if not first:
+        raise EEBenchError("--top shows the first of the ranked policies, and none of these is ranked: leave it out.")
+    return board.only(first)
 
 
 def _by_model(
@@ -206,7 +219,7 @@ def _by_level(
 
     def show_table(console: Console) -> None:
         table = level_sheet(records, console.width)
-        show_sheet(replace(table, sentences=[*table.sentences, *board.notes]), console)
+        show_sheet(replace(table, sentences=[f"{board.scope}.", *table.sentences, *board.notes]), console)
 
     return _Shown(show_table, lambda form: SHEET_FORMATS[form]("levels", level_sheet(records)), board.notes)
 

@@ -92,6 +92,8 @@ def draw_histogram(store: Store, chosen: Chosen) -> Chart:
 
 def draw_lens(store: Store, chosen: Chosen) -> Chart:
     """How often each layer's top-1 is the full model's: per model the mean over its tasks, or a line per task."""
+    if chosen.policies:
+        raise EEBenchError("a lens figure is of models, whatever the policy: leave --policy out.")
     results = store.newest(chosen.models, chosen.tasks, chosen.kv_mode, chosen.metric).results
     curves = agreement(store, results)
     tasks: dict[str, list[str]] = {}

@@ -22,10 +22,11 @@ class RankingRow:
 
     EE-scores are on the scale 0 (the coin) to 100 (the oracle), and None where they cannot be told. The fields in
     `_99` are fractions: the setting is picked on calibration documents at fidelity 99%, the figures are those of the
-    test documents. `setting_99` is None when there is more than one (model, task) and so no one setting. Controls and
-    bounds have no rank; policies that cannot be told apart share one. Fields in `interval_` are those of the EE-scores,
-    by a paired bootstrap over test documents, and None where documents cannot be drawn again. `_batch_8` and its like
-    are what is left of the layers saved where so many sequences decode in lockstep.
+    test documents. `setting_99` is None when there is more than one (model, task) and so no one setting. A rank is one
+    more than there are policies that are surely better; controls and bounds have none, nor has a policy that was not
+    measured where most were. Fields in `interval_` are those of the EE-scores, by a paired bootstrap over test
+    documents, and None where documents cannot be drawn again. `_batch_8` and its like are what is left of the layers
+    saved, over all documents, where so many sequences decode in lockstep.
     """
 
     rank: int | None
@@ -78,6 +79,14 @@ class Board:
         """Whether the board is about one model on one task."""
         return len({(stored.evaluation.model, stored.evaluation.task) for stored in self.results}) == 1
 
+    @property
+    def scope(self) -> str:
+        """The models and tasks, by name or by number, and how many documents."""
+        models = {stored.evaluation.model for stored in self.results}
+        tasks = {stored.evaluation.task for stored in self.results}
+        documents = {(s.evaluation.model, s.evaluation.task): s.evaluation.n_docs for s in self.results}
+        return f"{_some(models, 'models')} on {_some(tasks, 'tasks')}, {sum(documents.values())} documents"
+
     def only(self, policies: Collection[str]) -> Board:
         """The board with the rows of these policies alone; ranks and scores stay those among all.
 
@@ -88,10 +97,15 @@ class Board:
         for name in policies:
             if name not in known:
                 raise unknown("policy", name, known, f"On the board: {', '.join(known)}.")
+        ranked = sum(row.rank is not None for row in self.ranking)
         return replace(
             self,
             ranking=[row for row in self.ranking if row.policy in policies],
             results=[stored for stored in self.results if stored.result.policy in policies],
             timings=[stored for stored in self.timings if stored.timing.policy in policies],
-            notes=[*self.notes, f"Shown: {', '.join(policies)}; ranked among all {len(known)} policies."],
+            notes=[*self.notes, f"Shown: {', '.join(policies)}; ranked among all {ranked} policies."],
         )
+
+
+def _some(names: set[str], plural: str) -> str:
+    return next(iter(names)) if len(names) == 1 else f"{len(names)} {plural}"

@@ -142,9 +142,9 @@ def notes(rows: Sequence[RankingRow], results: Sequence[StoredResult], ground: C
         )
     if any(result.result.summaries["all"].answer_length is not None for result in results):
         notes.append(
-            "In generation fidelity is here the share of the answer before it departs from the full model's, and "
-            "compute saved counts exact K/V: blocks that a token skipped are run for it after all once a later token "
-            "goes deeper."
+            "In generation it is the share of the answer before it departs from the full model's that scores and the "
+            "setting at 99% go by, and compute saved counts exact K/V: blocks that a token skipped are run for it "
+            "after all once a later token goes deeper."
         )
     notes += _elsewhere(rows, results, ground)
     return notes

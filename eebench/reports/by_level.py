@@ -19,9 +19,16 @@ from eebench.reports.formats import Column, Record, Sheet, percent
 def level_records(board: Board) -> list[Record]:
     """A record per policy, in the order of the ranking."""
     return [
-        {"rank": row.rank, "policy": row.policy, "kind": row.kind, **_figures(_of(row.policy, board))}
+        {"rank": row.rank, "policy": row.policy, "kind": row.kind, **_documents(own), **_figures(own)}
         for row in board.ranking
+        if (own := _of(row.policy, board))
     ]
+
+
+def _documents(results: Sequence[StoredResult]) -> dict[str, int]:
+    """How many (model, task) the figures are means over, and how many documents these have."""
+    evaluations = [settings[0].evaluation for settings in by_evaluation(results).values()]
+    return {"n_pairs": len(evaluations), "n_docs": sum(evaluation.n_docs for evaluation in evaluations)}
 
 
 def _of(policy: str, board: Board) -> list[StoredResult]:

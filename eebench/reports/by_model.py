@@ -14,6 +14,7 @@ from eebench.ranking.rank import rank
 from eebench.ranking.skill import by_evaluation
 from eebench.records.results import Columns, StoredResult
 from eebench.reports.formats import Column, Record, Sheet, decimal, percent
+from eebench.reports.text import interval_text
 
 OTHER = "other"
 """The family of models that the catalogue does not know."""
@@ -47,8 +48,8 @@ def family_of(model: str) -> str:
 
 
 def _record(name: str, results: Sequence[StoredResult], documents: Documents) -> Record:
-    board = rank(results)
-    best = next((row for row in board.ranking if row.kind == "policy" and row.ee_score_layers is not None), None)
+    board = rank(results, documents=documents)
+    best = next((row for row in board.ranking if row.rank is not None), None)
     evaluations = [settings[0].evaluation for settings in by_evaluation(results).values()]
     cost = evaluations[0].cost
     return {
@@ -61,6 +62,7 @@ def _record(name: str, results: Sequence[StoredResult], documents: Documents) ->
         "oracle_stable_saves": _saves(results, "oracle-stable"),
         "best_policy": best.policy if best else None,
         "best_ee_score": best.ee_score_layers if best else None,
+        "best_interval": best.interval_layers if best else None,
         "n_tasks": len({evaluation.task for evaluation in evaluations}),
         "n_docs": sum(evaluation.n_docs for evaluation in evaluations),
         "n_models": 1,
@@ -94,6 +96,7 @@ _COMMON = (
     Column("stable", "could save", lambda r: percent(r["oracle_stable_saves"])),
     Column("policy", "best by layers", lambda r: r["best_policy"] or "–", is_text=True),
     Column("EE-score", "best by layers", lambda r: decimal(r["best_ee_score"])),
+    Column("95%", "best by layers", lambda r: interval_text(r["best_interval"])),
     Column("tasks", "", lambda r: str(r["n_tasks"])),
     Column("documents", "", lambda r: str(r["n_docs"]), spared=True),
 )

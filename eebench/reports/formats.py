@@ -78,7 +78,7 @@ def csv_text(records: Sequence[Record]) -> str:
 
 
 def _csv_cell(value: Any) -> Any:
-    if isinstance(value, Mapping | list | bool):
+    if isinstance(value, Mapping | list | tuple | bool):
         return strict_json.dumps(value, separators=(",", ":"))
     return value
 

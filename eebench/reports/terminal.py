@@ -23,20 +23,20 @@ _RANKING_LEGEND = (
     "quality that is retained.",
     "at 99%: for the setting picked at a fidelity of 99% on calibration documents, as measured on test documents.",
     "saved: share of the layers, and of the compute with lens reads included, that the full model would have used.",
-    "fidelity: share of positions at which the exit layer's top-1 is the full model's.",
     "retention: quality above chance, as a share of the full model's.",
 )
 _INTERVAL_LEGEND = (
-    "95%: where the score would lie were the test documents drawn again; what cannot be told apart shares a rank."
+    "95%: where the score would lie were the test documents drawn again. rank: one more than there are policies whose "
+    "score is surely higher, by the 95% interval of the difference."
 )
 _BATCH_LEGEND = (
-    "of 8, of 32: layers saved by a batch of so many sequences, which leaves a layer only when all of them may."
+    "of 8, of 32: layers saved by a batch of so many sequences, which leaves a layer only when all of them may; over "
+    "all documents."
 )
 _UNRANKED_LEGEND = "control, bound: shown for comparison and never ranked; a bound sees the layers to come."
 _RESULTS_LEGEND = (
     "All documents. quality: the task's metric ± its standard error. retention: quality above chance, as a share of "
     "the full model's.",
-    "fidelity: share of positions at which the exit layer's top-1 is the full model's.",
     "saved: share of the layers, and of the compute with lens reads included, that the full model would have used.",
     "exit, reads: the layer a position stops at, counted from 1, and how often it reads the head, on average.",
 )
@@ -62,7 +62,7 @@ def _show_ranking(board: Board, console: Console) -> None:
     records = ranking_records(board)
     ranked = [record for record in records if record["kind"] == "policy"]
     others = [record for record in records if record["kind"] != "policy"]
-    console.print(Text(f"{_title(board)}, {_scope(board)}", "bold"), end="\n\n")
+    console.print(Text(f"{_title(board)}, {board.scope}", "bold"), end="\n\n")
     columns = ranking_columns(board)
     grid = Grid(columns, console.width, flexible="policy", records=records, main=("EE-score by", board.by))
     grid.add(ranked)
@@ -73,11 +73,13 @@ def _show_ranking(board: Board, console: Console) -> None:
     if grid.spared:
         _paragraphs(console, [f"No room here for {', '.join(grid.spared)}: --format markdown has all."], "dim")
     headings = {column.heading for column in columns} - set(grid.spared)
+    wrote = any(stored.result.summaries["all"].answer_length is not None for stored in board.results)
     legend = [
         *_RANKING_LEGEND[:1],
         *([_INTERVAL_LEGEND] if "95%" in headings else []),
         *_RANKING_LEGEND[1:3],
         *([_BATCH_LEGEND] if "of 8" in headings else []),
+        _fidelity_legend(wrote),
         *_RANKING_LEGEND[3:],
         *([_UNRANKED_LEGEND] if others else []),
     ]
@@ -88,6 +90,14 @@ def _show_ranking(board: Board, console: Console) -> None:
     _paragraphs(console, board.summary, "")
 
 
+def _fidelity_legend(wrote: bool) -> str:
+    """What fidelity is, where the model wrote answers or did not."""
+    answers = "; where the model writes its answer, the share of it before it departs from the full model's"
+    return (
+        f"fidelity: share of positions at which the exit layer's top-1 is the full model's{answers if wrote else ''}."
+    )
+
+
 _BY = {"layers": "layers saved", "compute": "compute saved", "quality": "retained quality"}
 
 
@@ -96,17 +106,6 @@ def _title(board: Board) -> str:
         return f"Exit policies ranked by {_BY[board.by]}"
     ranked = any(row.rank is not None for row in board.ranking)
     return f"Exit policies {f'ranked by {_BY[board.by]} ' if ranked else ''}under KV mode {board.kv_mode}"
-
-
-def _scope(board: Board) -> str:
-    models = {stored.evaluation.model for stored in board.results}
-    tasks = {stored.evaluation.task for stored in board.results}
-    documents = {(s.evaluation.model, s.evaluation.task): s.evaluation.n_docs for s in board.results}
-    return f"{_some(models, 'models')} on {_some(tasks, 'tasks')}, {sum(documents.values())} documents"
-
-
-def _some(names: set[str], plural: str) -> str:
-    return next(iter(names)) if len(names) == 1 else f"{len(names)} {plural}"
 
 
 def _show_results(board: Board, console: Console) -> None:
@@ -121,7 +120,8 @@ def _show_results(board: Board, console: Console) -> None:
     if spared:
         _paragraphs(console, [f"No room here for {', '.join(spared)}: --results --format csv has them."], "dim")
     wrote = any(record["answer_length"] is not None for record in records)
-    _paragraphs(console, _RESULTS_LEGEND + (_ANSWERS_LEGEND if wrote else ()), "dim")
+    legend = (*_RESULTS_LEGEND[:1], _fidelity_legend(wrote), *_RESULTS_LEGEND[1:], *(_ANSWERS_LEGEND if wrote else ()))
+    _paragraphs(console, legend, "dim")
 
 
 def _show_settings(records: Sequence[Record], console: Console) -> list[str]:

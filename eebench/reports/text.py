@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from eebench import strict_json
-from eebench.ranking.board import Board
+from eebench.ranking.board import Board, Interval
 from eebench.records.results import Evaluation, MetricValue, Result, StoredResult
 from eebench.reports.formats import (
     MISSING,
@@ -32,7 +32,11 @@ def ranking_records(board: Board) -> list[Record]:
 
 
 def result_records(board: Board) -> list[Record]:
-    """The results, a record per (model, task, setting), over all documents."""
+    """The results, a record per (model, task, setting), over all documents.
+
+    `fidelity` is a share of positions, and `kept` the share of the answer before it departs from the full model's: in
+    generation that is what tables show under fidelity and what scores go by.
+    """
     return [_result_record(stored) for stored in board.results]
 
 
@@ -63,6 +67,7 @@ def _result_record(stored: StoredResult) -> Record:
         "fidelity": figures.fidelity,
         "n_docs": figures.n_docs,
         "n_positions": figures.n_positions,
+        "kept": figures.kept,
         "answer_length": figures.answer_length,
         "common_prefix": figures.common_prefix,
         "departs": figures.departs,
@@ -116,12 +121,14 @@ RANKING_COLUMNS = (
 
 def _interval(of: str) -> Callable[[Record], str]:
     """The interval of an EE-score, in as few characters as it takes."""
+    return lambda record: interval_text(record[f"interval_{of}"])
 
-    def text(record: Record) -> str:
-        found = record[f"interval_{of}"]
-        return MISSING if found is None else " to ".join(decimal(end, 0) for end in found)
 
-    return text
+def interval_text(found: Interval | None) -> str:
+    """From and to, in whole numbers where these say on which side of 0 they are."""
+    if found is None:
+        return MISSING
+    return " to ".join(decimal(end, 1 if round(end) == 0 and round(end, 1) != 0 else 0) for end in found)
 
 
 BATCH_COLUMNS = (
@@ -152,7 +159,7 @@ RESULT_COLUMNS = (
     Column("setting", "", lambda r: r["setting"], is_text=True),
     Column("quality", "", _quality_with_error),
     Column("retention", "kept", lambda r: percent(r["retention"]), spared=True),
-    Column("fidelity", "kept", lambda r: percent(r["fidelity"])),
+    Column("fidelity", "kept", lambda r: percent(r["fidelity"] if r["kept"] is None else r["kept"])),
     Column("layers", "saved", lambda r: percent(r["layers_saved"])),
     Column("compute", "saved", lambda r: percent(r["compute_saved"])),
     Column("exit", "mean", lambda r: decimal(r["mean_exit_layer"])),
@@ -232,6 +239,6 @@ SHEET_FORMATS: Mapping[str, Callable[[str, Sheet], str]] = {
     "markdown": lambda _name, sheet: markdown_text(sheet),
     "csv": lambda _name, sheet: csv_text(sheet.records),
     "json": lambda name, sheet: strict_json.dumps({name: list(sheet.records)}, indent=2) + "\n",
-    "latex": lambda _name, sheet: latex_text(sheet, lambda record: (record["model"], record["task"])),
+    "latex": lambda _name, sheet: latex_text(sheet, lambda record: (record.get("model"), record.get("task"))),
 }
 """The same formats for any other sheet, under the name it has in JSON."""

@@ -65,10 +65,8 @@ class View:
 
     @property
     def scope(self) -> str:
-        """The models and tasks, by name or by number."""
-        evaluations = [stored.evaluation for stored in self.boards["layers"].results]
-        models, tasks = {one.model for one in evaluations}, {one.task for one in evaluations}
-        return f"{_some(models, 'models')} on {_some(tasks, 'tasks')}"
+        """The models and tasks, by name or by number, and how many documents."""
+        return self.boards["layers"].scope
 
     def notes(self, by: RankBy) -> list[str]:
         """What was left out, and how far the ranking can be leant on."""
@@ -159,10 +157,6 @@ def interval(found: Interval | None) -> str:
 
 def _end(end: float) -> str:
     return decimal(end) if abs(end) < _FAR else f"{'<' if end < 0 else '>'} {math.copysign(_FAR, end):.0f}"
-
-
-def _some(names: set[str], plural: str) -> str:
-    return next(iter(names)) if len(names) == 1 else f"{len(names)} {plural}"
 
 
 # --- all of them -------------------------------------------------------------------------------------------------
