@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from eebench.errors import EEBenchError
 from eebench.policy import ExitPolicy, Hindsight, field_extra
 from eebench.progress import Progress, Silent
+from eebench.replaying import ReadOnly, raised
 from eebench.spec import PolicySpec, settings_for
 from eebench.traces.trace import Trace
 
@@ -48,14 +49,12 @@ def _learned(setting: ExitPolicy, calibration: Hindsight) -> dict[str, Any]:
     """Fitted parameter -> its value."""
     policy = type(setting)
     try:
-        fitted = setting.fit(calibration)
+        fitted = setting.fit(ReadOnly(calibration))
         return {name: getattr(fitted, name) for name in policy.model_fields if field_extra(policy, name).get("fitted")}
     except EEBenchError:
         raise
-    except Exception as error:  # a contributor's code may raise anything
-        raise EEBenchError(
-            f"policy {setting.name} raised {type(error).__name__} while fitting: {error}; mend its `fit`."
-        ) from error
+    except BaseException as error:  # a contributor's code may raise anything
+        raise raised(setting.name, error, "while fitting", "`fit`") from error
 
 
 def _filled_in(setting: ExitPolicy, learned: dict[str, Any]) -> ExitPolicy:

@@ -99,7 +99,7 @@ class StatisticSource(Protocol):
 
 
 class LayerView:
-    """One layer as a policy sees it: every statistic is an attribute, an array over positions.
+    """One layer as a policy sees it: every statistic is an attribute, an array over positions, not to be written to.
 
     Attributes:
         index: k, the layer, from 1.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eebench.errors import EEBenchError
+from eebench.plugins.modules import not_theirs, one_line
 from eebench.policy import Bools, Bound, ExitPolicy, Hindsight, Ints, LayerView
 from eebench.statistics import layers_read
 
@@ -52,7 +53,7 @@ def replay(policy: ExitPolicy, positions: Positions) -> Decisions:
     if isinstance(policy, Bound):
         return _replay_bound(policy, positions)
     deciding = Deciding(policy, positions)
-    for k in policy.layers_looked_at(positions.num_layers):
+    for k in _layers_looked_at(policy, positions.num_layers):
         deciding.look(k)
         if not deciding.going.any():
             break
@@ -68,7 +69,7 @@ class Deciding:
 
     def __init__(self, policy: ExitPolicy, positions: Positions) -> None:
         self._policy = policy
-        self._positions = positions
+        self._shown = (_read_only(positions.position), _read_only(positions.length), _read_only(positions.key))
         self.going: Bools = np.ones(positions.num_positions, dtype=bool)
         self._source = _Charged(positions, self.going)
         self._state = SimpleNamespace()
@@ -78,9 +79,8 @@ class Deciding:
 
     def look(self, k: int) -> None:
         """Ask the policy at layer k; every layer it looks at must be asked, in order."""
-        at = self._positions
-        self._view = LayerView(self._source, k, self._view, at.position, at.length, at.key, self._state)
-        stopping = self.going & _ask(self._policy, self._view)
+        self._view = LayerView(self._source, k, self._view, *self._shown, self._state)
+        stopping = self.going & _ask(self._policy, self._view, self.going.shape)
         self._exit_layer[stopping] = k
         self._reads_at_exit[k] = len(self._source.layers_read | {k})
         self.going &= ~stopping  # in place: the source looks at the same array
@@ -92,38 +92,100 @@ class Deciding:
 
     def decisions(self) -> Decisions:
         """Where it stopped; the last layer stops what is still going."""
-        last = self._positions.num_layers
+        last = self._source.num_layers
         self._reads_at_exit[last] = len(self._source.layers_read | {last})
         return Decisions(self._exit_layer, self._reads_at_exit[self._exit_layer])
 
 
-def _replay_bound(policy: Bound, trace: Hindsight) -> Decisions:
+def _replay_bound(policy: Bound, positions: Positions) -> Decisions:
     """A bound stops at the first layer it may take; it is charged the one read its answer comes from."""
-    could = policy.could_stop(trace).copy()  # [layers, positions]
-    looked_at = np.zeros(trace.num_layers, dtype=bool)
-    looked_at[[k - 1 for k in policy.layers_looked_at(trace.num_layers)]] = True
+    try:
+        could = np.array(policy.could_stop(ReadOnly(positions)))  # [layers, positions]
+    except BaseException as error:  # a contributor's code may raise anything
+        raise raised(_shown(policy), error, "at all layers", "`could_stop`") from error
+    expected = (positions.num_layers, positions.num_positions)
+    if could.dtype != bool or could.shape != expected:
+        raise EEBenchError(
+            f"policy {_shown(policy)} answered {could.dtype} of shape {list(could.shape)}; `could_stop` must return "
+            f"one boolean per layer and position, shape {list(expected)}."
+        )
+    looked_at = np.zeros(positions.num_layers, dtype=bool)
+    looked_at[[k - 1 for k in _layers_looked_at(policy, positions.num_layers)]] = True
     could &= looked_at[:, None]
     could[-1] = True
     exit_layer = could.argmax(axis=0).astype(np.int16) + 1
     return Decisions(exit_layer, np.ones_like(exit_layer))
 
 
-def _ask(policy: ExitPolicy, view: LayerView) -> Bools:
+def _ask(policy: ExitPolicy, view: LayerView, shape: tuple[int, ...]) -> Bools:
     """The policy's answer at one layer, with anything wrong about it said in a sentence."""
+    k = view.index
     try:
         answer = np.asarray(policy.stops(view))
-    except EEBenchError:
-        raise
-    except Exception as error:  # a contributor's code may raise anything
+    except BaseException as error:  # a contributor's code may raise anything
+        raise raised(_shown(policy), error, f"at layer {k}", "`stops`") from error
+    if answer.dtype != bool or answer.shape != shape:
         raise EEBenchError(
-            f"policy {policy.setting()} raised {type(error).__name__} at layer {view.index}: {error}; mend its `stops`."
-        ) from error
-    if answer.dtype != bool or answer.shape != view.position.shape:
-        raise EEBenchError(
-            f"policy {policy.setting()} answered {answer.dtype} of shape {list(answer.shape)} at layer {view.index}; "
-            f"`stops` must return one boolean per position, shape {list(view.position.shape)}."
+            f"policy {_shown(policy)} answered {answer.dtype} of shape {list(answer.shape)} at layer {k}; "
+            f"`stops` must return one boolean per position, shape {list(shape)}."
         )
     return answer
+
+
+def raised(policy: str, error: BaseException, when: str, method: str) -> EEBenchError:
+    """What is said of a policy whose code raised; an interrupt by the person at the keyboard goes on as it is.
+
+    Raises:
+        KeyboardInterrupt: the error is one.
+    """
+    not_theirs(error)
+    name, _colon, said = one_line(error).partition(": ")
+    if isinstance(error, EEBenchError):  # made anew: theirs may say that the program ends well
+        return EEBenchError(f"{said}.")
+    if isinstance(error, ValueError) and "read-only" in said:  # numpy's words
+        return EEBenchError(
+            f"policy {policy} writes into what it is shown {when}: copy an array before changing it in its {method}."
+        )
+    return EEBenchError(f"policy {policy} raised {name} {when}{': ' if said else ''}{said}; mend its {method}.")
+
+
+def _shown(policy: ExitPolicy) -> str:
+    """The setting, or the policy's name where the code that says it is at fault."""
+    try:
+        return str(policy.setting())
+    except BaseException as error:  # a contributor's code may raise anything
+        not_theirs(error)
+        return str(type(policy).name)
+
+
+def _layers_looked_at(policy: ExitPolicy, num_layers: int) -> list[int]:
+    try:
+        return list(policy.layers_looked_at(num_layers))
+    except BaseException as error:  # a contributor's code may raise anything
+        raise raised(_shown(policy), error, f"on a model of {num_layers} layers", "`layers_looked_at`") from error
+
+
+def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers, not to be written to: what one policy changed would change what all others are shown."""
+    view = values.view()
+    view.setflags(write=False)
+    return view
+
+
+class ReadOnly:
+    """Hindsight that cannot be written to."""
+
+    def __init__(self, hindsight: Hindsight) -> None:
+        self._hindsight = hindsight
+
+    @property
+    def num_layers(self) -> int:
+        """L, the model's number of layers."""
+        return self._hindsight.num_layers
+
+    def all_layers(self, name: str) -> NDArray[Any]:
+        """The statistic at every layer. [layers, positions]"""
+        return _read_only(self._hindsight.all_layers(name))
 
 
 class _Charged:
@@ -142,4 +204,4 @@ class _Charged:
     def statistic(self, name: str, layer: int) -> NDArray[Any]:
         values = self._positions.at_layer(name, layer, self._going)
         self.layers_read |= layers_read(name, layer)
-        return values
+        return _read_only(values)

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from eebench.errors import EEBenchError, unknown
-from eebench.plugins.modules import one_line
+from eebench.plugins.modules import not_theirs, one_line
 from eebench.plugins.registry import builtin_policies, find_policy, installed_policies, load_policy_file
 from eebench.policy import ExitPolicy, Sweep, field_extra
 
@@ -130,7 +130,8 @@ def _swept(policy: type[ExitPolicy], name: str, sweep: Sweep, num_layers: int) -
     try:
         values = sweep(num_layers)
         len(values)
-    except Exception as error:  # a contributor's code may raise anything
+    except BaseException as error:  # a contributor's code may raise anything
+        not_theirs(error)
         raise EEBenchError(
             f"policy {policy.name}: the default sweep of {name}, on a model of {num_layers} layers, raised "
             f"{one_line(error)}; mend its `over`."

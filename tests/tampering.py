@@ -11,6 +11,9 @@ import numpy as np
 from eebench.cost import CostModel
 from tests.worlds import DICE, DOCUMENTS, ROLLING, WRITTEN, Changed
 
+RECORDS = "eebench_records"
+"""A task of generation that the run is not on."""
+
 
 def figure(name: str, value: float, setting: str = "entropy", evaluation: int = 0, part: str = "test") -> Any:
     """A figure of a setting, edited."""
@@ -169,6 +172,45 @@ def twice(bundle: Changed) -> None:
     bundle.lines[0].append(bundle.lines[0][0])
 
 
+def twice_by_hash(bundle: Changed) -> None:
+    bundle.lines[0].append({**bundle.setting("entropy:threshold=5.0"), "policy_hash": "0" * 8})
+
+
+def source_under_another_hash(bundle: Changed) -> None:
+    for one in [*bundle.contents["policies"], *(line for line in bundle.lines[0] if not line["builtin"])]:
+        one.update({"sha256": "0" * 64} if "sha256" in one else {"policy_hash": "0" * 64})
+
+
+def coin_that_never_agrees(bundle: Changed) -> None:
+    """The end of the no-skill line where it makes every policy look skilled, figures and all."""
+    for row in bundle.shared[0]["documents"]:
+        row["coin"]["agrees"] = 0
+    for figures in bundle.shared[0]["coin_end"].values():
+        figures["fidelity"] = 0.0
+
+
+def at_an_end(layer: int, column: str, value: Any, evaluation: int = 0) -> Any:
+    """A document of a setting that stops at one layer throughout, otherwise than whatever stops there."""
+
+    def edit(bundle: Changed) -> None:
+        for line in bundle.lines[evaluation]:
+            rows = line["documents"]
+            for number, (n, exits) in enumerate(zip(rows["n_positions"], rows["exit_layers"], strict=True)):
+                if exits == n * layer and line["policy"] != "full":
+                    rows[column][number] = value
+                    return
+        raise AssertionError("no document stops there throughout")
+
+    return edit
+
+
+def checked_for_nothing(bundle: Changed) -> None:
+    """Tokens that the whole model checks, at no cost."""
+    bundle.shared[2]["kv_mode"] = "verify"
+    for rows in (row["coin"] for row in bundle.shared[2]["documents"]):
+        rows["exit_layers"], rows["flops"] = rows["n_positions"] * 5, 1.0
+
+
 def without_full(bundle: Changed) -> None:
     bundle.lines[0].remove(bundle.setting("full"))
 
@@ -317,7 +359,43 @@ TAMPERED: dict[str, tuple[Callable[[Changed], None], str]] = {
     "a setting twice": (twice, "entropy:threshold=5.0: it is there twice"),
     "no oracle": (without_oracle, "the oracle's own row is missing"),
     "no full model": (without_full, "the full model's own row is missing"),
-    "another kind of task": (shared("task", WRITTEN), f"{WRITTEN} is measured as a likelihood task, and it is none"),
+    "another kind of task": (shared("task", RECORDS), f"{RECORDS} is measured as a likelihood task, and it is none"),
+    # what contradicts itself
+    "a no-skill line that never agrees": (
+        coin_that_never_agrees,
+        "agrees with the full model at another number of positions than layer 1 does",
+    ),
+    "quality that was not given up": (
+        at_an_end(5, "quality", [0.5, 1.0]),
+        "stops at the last layer throughout, and its quality is not the full model's",
+    ),
+    "quality that was not kept": (
+        at_an_end(1, "quality", [0.5, 1.0]),
+        "stops at layer 1 throughout, and its quality is not that of the end of the no-skill line",
+    ),
+    "agreement that was not given up": (
+        at_an_end(5, "agrees", 0),
+        "stops at the last layer throughout, and its agrees is not the full model's",
+    ),
+    "an answer that was not given up": (
+        at_an_end(5, "repetition", 0.9, 2),
+        "stops at the last layer throughout, and its repetition is not the full model's",
+    ),
+    "a full model that is dear for an answer": (
+        at_an_end(5, "flops_full", 1e12, 2),
+        "costs the full model another sum than its own answer does",
+    ),
+    "a likelihood task that is executed": (shared("kv_mode", "copy"), "a likelihood task is never executed"),
+    "a check that skips layers": (
+        shared("kv_mode", "verify", 2),
+        "stops before the last layer, and verify runs all layers on every token",
+    ),
+    "a check without FLOPs": (checked_for_nothing, "takes fewer FLOPs than checking every token costs"),
+    "a source under another hash": (
+        source_under_another_hash,
+        ".py is not the file that bundle.json names: its SHA-256 differs",
+    ),
+    "a built-in setting twice, of other sources": (twice_by_hash, "entropy:threshold=5.0: it is there twice"),
 }
 
 
@@ -341,20 +419,34 @@ def swapped_rows(bundle: Changed) -> None:
         rows[name][one], rows[name][other] = rows[name][other], rows[name][one]
 
 
+def ends_of(rows: dict[str, Any]) -> list[int]:
+    """The first or the last layer where all positions of a document stop there, else 0."""
+    layers = [exits / n for exits, n in zip(rows["exit_layers"], rows["n_positions"], strict=True)]
+    return [int(layer) if layer in (1, 5) else 0 for layer in layers]
+
+
 def swapped_quality(bundle: Changed) -> None:
     """A setting is right in one document and wrong in another the other way round than it was."""
-    quality = bundle.setting("entropy:threshold=5.0")["documents"]["quality"]
+    rows = bundle.setting("oracle-stable")["documents"]
+    alike = bundle.setting("oracle")["documents"]["exit_layers"]
+    quality, between = rows["quality"], [end == 0 for end in ends_of(rows)]
     parts = [row["part"] for row in bundle.shared[0]["documents"]]
     one, other = next(
-        (i, j) for i in range(DOCUMENTS) for j in range(i) if parts[i] == parts[j] and quality[i] != quality[j]
+        (i, j)
+        for i in range(DOCUMENTS)
+        for j in range(i)
+        if parts[i] == parts[j] and quality[i] != quality[j] and between[i] and between[j]
+        if alike[i] == rows["exit_layers"][i]
     )
     quality[one], quality[other] = quality[other], quality[one]
 
 
 def swapped_loglikelihoods(bundle: Changed) -> None:
-    """The same in perplexity, for all settings alike."""
+    """The same in perplexity, for all settings alike that do not stop at one layer throughout in one of them alone."""
     parts = [row["part"] for row in bundle.shared[1]["documents"]]
     one, other = next((i, j) for i in range(DOCUMENTS) for j in range(i) if parts[i] == parts[j])
+    told = [ends_of(setting["documents"]) for setting in bundle.lines[1]]
+    bundle.lines[1] = [line for line, ends in zip(bundle.lines[1], told, strict=True) if ends[one] == ends[other]]
     for quality in (setting["documents"]["quality"] for setting in bundle.lines[1]):
         quality[one], quality[other] = quality[other], quality[one]
     coins = [bundle.shared[1]["documents"][number]["coin"] for number in (one, other)]

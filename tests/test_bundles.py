@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -20,6 +21,7 @@ import pytest
 from eebench import archives
 from eebench.errors import EEBenchError
 from eebench.own_tasks import OWN_TASKS
+from eebench.plugins.sources import LARGEST
 from eebench.published.replaying import DocumentRows
 from eebench.ranking.rank import rank
 from eebench.records.results import Evaluation, Result
@@ -300,6 +302,72 @@ def huge_number(bundle: Changed) -> None:
     bundle.lines[0][0]["documents"]["exit_layers"][0] = 10**30
 
 
+def of_all(name: str, value: Any) -> Callable[[Path], None]:
+    """Something that all settings share, another in every evaluation."""
+
+    def change(bundle: Changed) -> None:
+        for shared in bundle.shared:
+            shared[name] = value
+
+    return edited(change)
+
+
+def of_run(name: str, value: Any) -> Callable[[Path], None]:
+    """Something of the run's provenance."""
+    return edited(lambda bundle: bundle.contents["run"].update({name: value}))
+
+
+def of_a_setting(params: dict[str, Any]) -> Callable[[Path], None]:
+    """The parameters of a setting."""
+    return edited(lambda bundle: bundle.lines[0][0].update(params=params))
+
+
+def look_alike(bundle: Changed) -> None:
+    line = bundle.setting("entropy")
+    line["policy"] = line["policy"].replace("o", "\u043e")
+
+
+def listed_twice(bundle: Changed) -> None:
+    bundle.contents["evaluations"].append(bundle.contents["evaluations"][0])
+    bundle.shared.append(bundle.shared[0])
+    bundle.lines.append(bundle.lines[0])
+
+
+def copied(bundle: Changed) -> None:
+    listed_twice(bundle)
+    names = {"evaluation": "evaluations/09-again.json", "results": "evaluations/09-again.jsonl"}
+    bundle.contents["evaluations"][-1] = names
+
+
+def two_models_of_one_name(bundle: Changed) -> None:
+    bundle.shared[1]["model_id"] = "another/model"
+
+
+def named_for_nothing(bundle: Changed) -> None:
+    bundle.sources["evaluations/setup.exe"] = "MZ"
+
+
+def unused_source(bundle: Changed) -> None:
+    bundle.sources["policies/extra.py"] = DICE + "# another"
+    digest = hashlib.sha256(bundle.sources["policies/extra.py"].encode()).hexdigest()
+    bundle.contents["policies"].append({"sha256": digest, "file": "policies/extra.py"})
+
+
+def huge_source(bundle: Changed) -> None:
+    bundle.source(DICE + "#" * LARGEST)
+
+
+def in_contents(old: str, new: str) -> Callable[[Path], None]:
+    """The text of `bundle.json`, edited."""
+
+    def edit(folder: Path) -> None:
+        path = folder / "bundle.json"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+
+    return edit
+
+
 def nothing_measured(bundle: Changed) -> None:
     bundle.lines[0].clear()
 
@@ -317,6 +385,45 @@ MALFORMED: dict[str, tuple[Callable[[Path], None], str]] = {
     "control characters": (edited(control_characters), "line 1, setting: String should match pattern"),
     "a huge number": (edited(huge_number), "documents.exit_layers.0: Input should be less than"),
     "nothing measured": (edited(nothing_measured), "has no results"),
+    "an evaluation listed twice": (
+        edited(listed_twice),
+        "bundle.json names evaluations/01-eebench-agreement-full.json",
+    ),
+    "an evaluation copied": (edited(copied), f"on {CHOICE} more than once"),
+    "two models of one name": (edited(two_models_of_one_name), "in one of its evaluations and another/model in"),
+    "a file for nothing": (edited(named_for_nothing), "it holds evaluations/setup.exe, which is neither an evaluation"),
+    "a source for nothing": (
+        edited(unused_source),
+        "policies/extra.py, the source of no policy that it has results of",
+    ),
+    "a source without end": (edited(huge_source), f"and {LARGEST} are the most that a policy's source has"),
+    "a name twice": (in_contents('"format": 2', '"format": 1, "format": 2'), "bundle.json: format is there twice"),
+    "a name twice deeper": (in_contents('"seed":', '"seed": 5, "seed":'), "bundle.json: seed is there twice"),
+    "lines in a name": (
+        in_contents('"format"', '"a\\nb\\u001b": 1, "format"'),
+        "bundle.json, a\\nb\\x1b: Extra inputs",
+    ),
+    "a name without end": (in_contents('"format"', f'"{"x" * 9999}": 1, "format"'), "xxx...: Extra inputs are not"),
+    "a blank after a name": (of_all("model_id", "tiny "), "full.json, model_id: it begins or ends in a blank"),
+    "a blank of another kind": (of_all("model", "\u3000tiny"), "full.json, model: it begins or ends in a blank"),
+    "what does not show": (of_all("task_version", "1\u200b"), "task_version: it begins or ends in a blank, or holds"),
+    "letters of another alphabet": (edited(look_alike), "line 1, policy: String should match pattern"),
+    "fewer than no shots": (of_all("num_fewshot", -1), "num_fewshot: Input should be greater than or equal to 0"),
+    "shots without end": (of_all("num_fewshot", 10**6), "num_fewshot: Input should be less than or equal to 1000"),
+    "parameters without end": (of_a_setting({"threshold": 10**400}), "line 1, params: it holds a number that is none"),
+    "parameters that are none": (of_a_setting({"threshold": float("nan")}), "params: it holds a number that is none"),
+    "parameters beyond text": (of_a_setting({"x": ["\0"]}), "params: it holds text that cannot be printed"),
+    "a parameter of another alphabet": (of_a_setting({"r\u0430te": 1}), "String should match pattern '^[A-Za-z_]"),
+    "a command beyond text": (of_run("command", "\0"), "bundle.json, run.command: String should match pattern"),
+    "a seed beyond any": (of_run("seed", 10**30), "bundle.json, run.seed: Input should be less than"),
+    "no such day": (of_run("finished", "2026-13-45T10:00:00+00:00"), "run.finished: month must be in 1..12"),
+    "no such hour": (of_run("started", "2026-11-28T99:99:00+00:00"), "run.started: hour must be in 0..23"),
+    "digits of another script": (
+        of_run("finished", "２０２６-11-28T10:00:00+00:00"),
+        "should be a time like 2026-01-31T",
+    ),
+    "a year beyond all": (of_run("finished", "9999-12-31T00:00:00+00:00"), "run.finished: it should be a time like"),
+    "a time of no zone": (of_run("finished", "2026-11-28T10:00:00"), "run.finished: it should be a time like"),
 }
 
 

@@ -154,6 +154,8 @@ POSTPONED = "from __future__ import annotations\n" + HEADER + a_class("Mine", " 
 BROKEN = [
     ("import no_such", "things", RAISED.format("ModuleNotFoundError: No module named 'no_such'")),
     ("raise SystemExit(3)", "things", RAISED.format("SystemExit: 3")),
+    ("class Odd(BaseException): pass\nraise Odd(3)", "things", RAISED.format("Odd: 3")),
+    ("class Mute(Exception):\n    def __str__(self): 1 / 0\nraise Mute", "things", RAISED.format("Mute")),
     ("def broken(:", "things:Mine", RAISED.format("SyntaxError: invalid syntax")),
     ("Mine = 3", "things:Yours", RAISED.format("AttributeError: module 'things' has no attribute 'Yours'")),
     (POSTPONED, "things", RAISED.format("PydanticUndefinedAnnotation: name 'NoSuchType' is not defined")),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,15 @@ from eebench.fitting import fit_all
 from eebench.plugins.registry import builtin_policies, source_hash
 from eebench.published.kept_traces import in_cache
 from eebench.published.replaying import Replayable
+from eebench.records.results import StoredResult
 from eebench.records.store import Store
 from eebench.spec import parse_policies
-from eebench.submission.bundles import read_bundle, write_bundle
+from eebench.submission.bundles import Bundle, Measured, read_bundle, write_bundle
+from eebench.submission.checks import Check, Checks, contradicted
+from eebench.submission.loading import load
 from eebench.submission.policy_audit import policies_defined, reaches_beyond
 from eebench.submission.standings import standings
+from eebench.submission.submissions import Leaderboard
 from eebench.traces.cache import TraceCache
 from tests.tampering import BY_TRACE, TAMPERED, cheaper_model, figure, no_source, source_with, swapped_rows
 from tests.test_bundles import heavy_imports
@@ -492,11 +499,95 @@ class TestABoard:
         (bundle,) = (board / "bundles").iterdir()
         assert bundle.name in run.read_text()
 
+    @pytest.mark.parametrize(("name", "value"), [("seed", 10**30), ("finished", "2026-13-45T99:99:00+00:00")])
+    def test_nothing_half_is_loaded(self, world: World, board: Path, tmp_path: Path, name: str, value: Any) -> None:
+        def edit(bundle: Changed) -> None:
+            renamed(bundle)
+            bundle.contents["run"][name] = value
+
+        broken = changed(world, tmp_path, edit)
+        broken.rename(board / "bundles" / "2027-01-01-broken")  # put there by hand
+        said = refused_at("leaderboard", "load", board, "--db", tmp_path / "loaded.db")
+        assert f"bundle.json, run.{name}: " in said
+        assert not (tmp_path / "loaded.db").exists()
+
     def test_an_empty_one_has_nothing_to_load(self, tmp_path: Path) -> None:
         (tmp_path / "board" / "bundles").mkdir(parents=True)
         answer = eebench("leaderboard", "load", tmp_path / "board", "--db", tmp_path / "some.db")
         assert (answer.exit_code, answer.stderr.count("\n")) == (2, 1)
         assert not (tmp_path / "some.db").exists()
+
+    @pytest.mark.parametrize("policy", ["entropy", "gate"])
+    def test_a_built_in_policy_is_the_same_whatever_source_is_named(
+        self, world: World, board: Path, tmp_path: Path, policy: str
+    ) -> None:
+        def edit(bundle: Changed) -> None:
+            bundle.contents["run"]["seed"] += 1
+            for line in (line for lines in bundle.lines for line in lines if line["builtin"]):
+                line["policy_hash"] = "0" * 8
+
+        reasons = rejected(changed(world, tmp_path, edit), board)
+        assert any(f"{policy}:" in reason and "it is on the leaderboard already" in reason for reason in reasons)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "said"),
+        [
+            ("model_id", "another/model", " is another/model here and "),
+            ("num_fewshot", 5, "its num_fewshot is another than in "),
+            ("chat_template", True, "its chat_template is another than in "),
+        ],
+    )
+    def test_a_model_that_is_accepted_is_not_another_under_its_name(
+        self, world: World, board: Path, tmp_path: Path, name: str, value: Any, said: str
+    ) -> None:
+        def edit(bundle: Changed) -> None:
+            renamed(bundle)
+            for one in bundle.shared:
+                one[name] = value
+
+        reasons = rejected(changed(world, tmp_path, edit), board)
+        assert any(said in reason for reason in reasons), reasons
+
+    def test_a_model_costs_the_same_on_other_documents(self, world: World, board: Path, tmp_path: Path) -> None:
+        def edit(bundle: Changed) -> None:
+            renamed(bundle)
+            cheaper_model(bundle)
+            for one in bundle.shared:
+                one["documents_hash"] = "f00d" * 16
+
+        reasons = refused(changed(world, tmp_path, edit), "--against", board)
+        assert any("its cost is another than in " in reason for reason in reasons)
+
+    def test_a_run_that_has_yet_to_end_is_refused(
+        self, world: World, board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def later(days: int) -> Any:
+            def edit(bundle: Changed) -> None:
+                renamed(bundle)
+                bundle.contents["run"]["finished"] = f"{datetime.now(UTC) + timedelta(days=days):%FT%T+00:00}"
+
+            return edit
+
+        (reason,) = rejected(changed(world, tmp_path / "far", later(3)), board)
+        assert reason.startswith("its run ended at 2")
+        soon = changed(world, tmp_path / "soon", later(0))  # clocks differ
+        assert eebench("leaderboard", "add", soon, "--into", board).exit_code == 0
+        monkeypatch.setattr("eebench.submission.submissions.CLOCKS_DIFFER", timedelta(days=-9))
+        assert verified(board).count("it is ranked as the oldest") == 2  # what is accepted stays so
+
+    def test_bundles_are_in_the_order_in_which_their_runs_ended(
+        self, world: World, board: Path, tmp_path: Path
+    ) -> None:
+        def edit(bundle: Changed) -> None:
+            renamed(bundle)
+            bundle.contents["run"]["finished"] = f"{datetime.now(UTC) + timedelta(hours=offset):%FT%T+00:00}"
+
+        for offset in (5, -30, 3):
+            folder = changed(world, tmp_path / str(offset), edit)
+            assert eebench("leaderboard", "add", folder, "--into", board).exit_code == 0
+        ended = [bundle.ended for bundle in Leaderboard(board).bundles()]
+        assert len(ended) == 4
+        assert ended == sorted(ended)
 
     def test_policies_of_one_name_and_another_source_stand_apart(
         self, world: World, board: Path, tmp_path: Path
@@ -563,6 +654,189 @@ class TestABoard:
         assert answer.exit_code == 2
         assert "is not a leaderboard: it has no folder `bundles`" in answer.stderr
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def refused_at(*arguments: str | Path) -> str:
+    """The one sentence of a command that does not go on, with exit code 2."""
+    answer = eebench(*arguments)
+    assert (answer.exit_code, answer.stderr.count("\n")) == (2, 1), answer.output
+    return answer.stderr
+
+
+def the_check(board: Path) -> Path:
+    """The file of what was found of the only bundle."""
+    (path,) = (board / "checks").iterdir()
+    return path
+
+
+def edit_check(board: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    check = json.loads(the_check(board).read_text())
+    edit(check)
+    the_check(board).write_text(json.dumps(check))
+
+
+def edited_in_place(place: Path) -> None:
+    """A row is another, and the bundle's hashes are left as they were."""
+    rows = next((place / "evaluations").glob("01-*.jsonl"))
+    rows.write_text(rows.read_text().replace('"fidelity":', '"fidelity": ', 1))
+
+
+def hashed_anew(place: Path) -> None:
+    """The same, with hashes that fit: only the folder's name tells of what was accepted."""
+    bundle = Changed(place)
+    bundle.setting("entropy")["summaries"]["test"]["fidelity"] = 0.999
+    bundle.write()
+
+
+class TestWhatWasAccepted:
+    """Nothing on a leaderboard is believed that is not what was accepted."""
+
+    @pytest.mark.parametrize("change", [edited_in_place, hashed_anew])
+    def test_no_command_shows_what_was_edited_since(
+        self, world: World, board: Path, tmp_path: Path, change: Callable[[Path], None]
+    ) -> None:
+        (place,) = (board / "bundles").iterdir()
+        change(place)
+        for command in (
+            ["leaderboard", "rank", board],
+            ["leaderboard", "list", board],
+            ["leaderboard", "load", board, "--db", tmp_path / "loaded.db"],
+            ["leaderboard", "verify", tmp_path / "accepted" / "bundle", "--against", board],
+        ):
+            assert f"{place} is not what was accepted: " in refused_at(*command)
+        assert not (tmp_path / "loaded.db").exists()
+        assert any("bundle.json" in reason for reason in refused(board))
+
+    def test_nor_does_the_site(self, world: World, board: Path, tmp_path: Path) -> None:
+        pytest.importorskip("altair")
+        edited_in_place(next((board / "bundles").iterdir()))
+        assert "is not what was accepted" in refused_at("site", "build", tmp_path / "site", "--leaderboard", board)
+
+    def test_what_is_said_to_be_verified_must_be_there(self, world: World, board: Path) -> None:
+        def edit(check: dict[str, Any]) -> None:
+            check["verified"][f"{world.model} on {CHOICE}"]["dice"] = 7
+
+        edit_check(board, edit)
+        for command in ("rank", "list"):
+            said = refused_at("leaderboard", command, board)
+            assert f"it counts 9 of dice on {world.model} on {CHOICE}, and the bundle has 2" in said
+        (reason,) = refused(board)
+        assert "what was found of it when it was accepted cannot be: it counts 9 of dice" in reason
+        assert eebench("leaderboard", "verify", board, "--keep").exit_code == 0
+        verified(board)
+        assert eebench("leaderboard", "rank", board).exit_code == 0
+
+    def test_what_is_said_to_be_verified_and_is_not_is_told(self, world: World, board: Path) -> None:
+        def edit(check: dict[str, Any]) -> None:
+            where = f"{world.model} on {CHOICE}"
+            check["verified"][where]["dice"] = check["consistent"][where].pop("dice")
+
+        assert "cannot be confirmed" not in verified(board)
+        edit_check(board, edit)
+        assert "Note: 2 entries that were verified when it was accepted cannot be confirmed with" in verified(board)
+
+    def test_what_no_trace_at_hand_confirms_any_more_is_kept_and_told(
+        self, world: World, board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EEBENCH_CACHE", str(tmp_path / "no-cache"))
+        check = the_check(board).read_text()
+        total = sum(sum(counts.values()) for counts in json.loads(check)["verified"].values())
+        assert f"Note: {total} entries that were verified when it was accepted cannot be confirmed" in verified(board)
+        assert the_check(board).read_text() == check
+        assert "Verified by the traces they were made from: entropy" in board_as_printed(board)
+
+    def test_what_no_trace_can_verify_is_not_said_to_be_verified(self, world: World, board: Path) -> None:
+        (bundle,) = Leaderboard(board).bundles()
+        measured = bundle.evaluations[2]
+        copied = replace(measured, evaluation=replace(measured.evaluation, kv_mode="copy"))
+        counts = dict(Counter(result.policy for result in copied.results))
+        one = replace(bundle, evaluations=(copied,))
+        said = list(contradicted(Check(eebench="", verified={str(copied): counts}), one))
+        assert len(said) == 1
+        assert "no trace verifies KV mode copy" in said[0]
+        assert list(contradicted(Check(eebench="", consistent={str(copied): counts}), one)) == []
+
+    def test_a_policy_that_stands_apart_is_verified_in_whichever_bundle_it_is(self, world: World, board: Path) -> None:
+        (bundle,) = Leaderboard(board).bundles()
+        measured = bundle.evaluations[0]
+        apart = replace(measured.results[0], policy="dice (the-first-bundle)")
+        check = Check(eebench="", verified={str(measured): {"dice": 1}})
+        checks = Checks({"another-bundle": check}, {7: "another-bundle"})
+        assert checks.proof([StoredResult(7, 0, 0, "", measured.evaluation, apart)]) == "verified"
+
+    def test_what_came_without_a_check_is_checked_beside_what_has_one_whatever_date_it_bears(
+        self, world: World, board: Path, tmp_path: Path
+    ) -> None:
+        def edit(bundle: Changed) -> None:
+            bundle.contents["run"].update(started="2001-01-01T00:00:00+00:00", finished="2001-01-01T00:00:00+00:00")
+
+        earlier = changed(world, tmp_path, edit)
+        place = board / "bundles" / read_bundle(earlier).name
+        shutil.copytree(earlier, place)
+        answer = eebench("leaderboard", "verify", board)
+        (accepted,) = {path.stem for path in (board / "checks").iterdir()}
+        assert f"{accepted}: REFUSED" not in answer.stdout
+        assert f"it is on the leaderboard already, in {accepted}" in answer.stdout
+
+    def test_a_check_that_was_sent_along_counts_for_nothing(self, elsewhere: World, tmp_path: Path) -> None:
+        board, bundle = tmp_path / "board", bundle_of(elsewhere, tmp_path)
+        (bundle / "checks").mkdir()
+        (bundle / "checks" / "mine.json").write_text("{}")
+        assert "it holds checks/mine.json" in refused_at("leaderboard", "add", bundle, "--into", board)
+        shutil.rmtree(bundle / "checks")
+        (board / "bundles").mkdir(parents=True)
+        (board / "checks").mkdir()
+        claim = board / "checks" / f"{read_bundle(bundle).name}.json"
+        claim.write_text(json.dumps({"eebench": "1", "verified": {f"{elsewhere.model} on {CHOICE}": {"entropy": 2}}}))
+        assert eebench("leaderboard", "add", bundle, "--into", board).exit_code == 0
+        assert json.loads(claim.read_text())["verified"] == {}
+
+
+class TestVerifiedBeforeNewer:
+    """What a trace has proved is not put aside for what somebody says later."""
+
+    @pytest.fixture
+    def accepted(self, board: Path) -> Bundle:
+        (bundle,) = Leaderboard(board).bundles()
+        return replace(bundle, evaluations=bundle.evaluations[:1])
+
+    @staticmethod
+    def said(bundle: Bundle, **changes: Any) -> Bundle:
+        """The same of a run that was later, changed, and not verified."""
+        (measured,) = bundle.evaluations
+        results = tuple(replace(one, exit_histogram=[0, 0, 0, 0, 99]) for one in measured.results)
+        other = Measured(replace(measured.evaluation, **changes), results)
+        return replace(bundle, evaluations=(other,), verified={}, digest="f" * 64)
+
+    @staticmethod
+    def forged(results: Iterable[StoredResult]) -> set[str]:
+        return {one.result.policy for one in results if one.result.exit_histogram == [0, 0, 0, 0, 99]}
+
+    @pytest.mark.parametrize(
+        "changes", [{}, {"revision": "another"}, {"documents_hash": "0" * 64}, {"num_fewshot": 9}, {"dtype": "float16"}]
+    )
+    def test_it_stays_on_the_board(self, accepted: Bundle, changes: dict[str, Any], tmp_path: Path) -> None:
+        bundles = [accepted, self.said(accepted, **changes)]
+        found = standings(bundles)
+        assert self.forged(found.results) == set()
+        assert len(found.results) == len(accepted.evaluations[0].results)
+        entries = len(accepted.evaluations[0].results)
+        assert [f"{entries} unverified results" in note for note in found.notes] == [True] * bool(changes)
+        with Store.open(str(tmp_path / "loaded.db")) as store:
+            load(bundles, store)
+            assert self.forged(store.newest().results) == set()
+
+    def test_what_is_verified_and_newer_is_put_before_it(self, accepted: Bundle) -> None:
+        newer = replace(self.said(accepted, revision="newer"), verified=accepted.verified)
+        found = standings([accepted, newer])
+        assert {one.evaluation.revision for one in found.results} == {"newer"}
+        assert "older results" in found.notes[0]
+
+    def test_of_two_that_are_not_verified_the_newer_is_shown(self, accepted: Bundle) -> None:
+        first = replace(accepted, verified={})
+        found = standings([first, self.said(first, revision="newer")])
+        assert {one.evaluation.revision for one in found.results} == {"newer"}
+        assert "older results" in found.notes[0]
 
 
 def _part(digest: str) -> str:

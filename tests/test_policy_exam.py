@@ -13,10 +13,12 @@ from click.testing import CliRunner, Result
 from eebench import statistics
 from eebench.cli.policies import policies as group
 from eebench.errors import EEBenchError
+from eebench.exam import apart
 from eebench.exam import declarations as exam_declarations
 from eebench.exam.policy_exam import PROMISES, Line, examine
-from eebench.exam.traces import VOCAB, ExamTrace, all_at, extreme, likely, many
+from eebench.exam.traces import VOCAB, all_at, extreme, likely, many
 from eebench.plugins.registry import builtin_policies
+from eebench.traces.trace import Trace
 
 HEADER = """
 from typing import Any, Literal, Self
@@ -160,7 +162,26 @@ class TestDeterministic:
     def test_what_writes_into_the_trace(self, write: Write) -> None:
         path = write(deciding("p = layer.max_prob", "p *= 0.5", "return p >= self.threshold"))
         line = lines(path)["deterministic"]
-        assert line.seen == "mine:threshold=0.2 writes into the statistics that it is shown"
+        assert line.seen == (
+            "policy mine:threshold=0.2 writes into what it is shown at layer 1: copy an array before changing it in "
+            "its `stops`"
+        )
+
+    @pytest.mark.parametrize("what", ["position", "length", "uniform(1)", "_keys", "previous.entropy", "state_cosine"])
+    def test_nothing_that_a_policy_is_shown_can_be_written_to(self, write: Write, what: str) -> None:
+        writes = ("if layer.index > 1:", f"    layer.{what}[:] = 1", STOPS.strip())
+        said = lines(write(deciding(*writes)))["causal"]
+        assert said.ok == (what == "uniform(1)")  # which is made anew each time
+        assert said.ok or said.seen.startswith(
+            "policy mine:threshold=0.2 writes into what it is shown at layer 2: copy"
+        )
+
+    @pytest.mark.parametrize("what", ["max_prob", "position", "length"])
+    def test_what_unlocks_what_it_is_shown_is_told(self, write: Write, what: str) -> None:
+        unlocks = (f"shown = layer.{what}", "shown.flags.writeable = True", "shown[:] = 1", STOPS.strip())
+        line = lines(write(deciding(*unlocks)))["deterministic"]
+        assert line.seen == "mine:threshold=0.2 writes into what it is shown"
+        assert line.change == "copy an array first"
 
 
 class TestCausal:
@@ -342,7 +363,8 @@ class TestLearns:
 
     def test_a_fit_that_writes_into_the_trace(self, write: Write) -> None:
         writes = LEARNS.replace("        return", "        top1 += 1\n        return")
-        assert lines(write(PLAIN + writes))["learns"].seen == "its `fit` writes into the statistics that it is shown"
+        seen = lines(write(PLAIN + writes))["learns"].seen
+        assert seen.startswith("policy mine writes into what it is shown while fitting: copy an array")
 
     def test_a_fit_that_needs_many_positions(self, write: Write) -> None:
         picky = LEARNS.replace("        return", "        assert top1.shape[1] > 1, 'too few'\n        return")
@@ -371,8 +393,26 @@ class TestRaising:
 
     def test_to_leave_the_program_is_a_line_as_well(self, write: Write) -> None:
         exam = lines(write(deciding("raise SystemExit(3)")))
-        assert exam["causal"].seen == "it raised SystemExit: 3"
+        assert exam["causal"].seen == "policy mine:threshold=0.2 raised SystemExit at layer 1: 3; mend its `stops`"
         assert exam["deterministic"].change == "mend it at line 16 of mine.py"
+
+    @pytest.mark.parametrize(
+        ("error", "said"),
+        [
+            ("GeneratorExit('x')", "raised GeneratorExit at layer 1: x; mend"),
+            ("Silent", "raised Silent at layer 1; mend"),
+            ("ValueError('a\\x1b[31m\\nkeeps every promise.')", "raised ValueError at layer 1: a [31m; mend"),
+            ("Well('all is well')", "all is well"),
+        ],
+    )
+    def test_whatever_is_raised_is_a_sentence(self, write: Write, error: str, said: str) -> None:
+        errors = (
+            "from eebench.errors import EEBenchError\nclass Well(EEBenchError):\n    exit_code = 0\n"
+            "class Silent(Exception):\n    def __str__(self):\n        raise SystemExit(0)\n"
+        )
+        line = lines(write(errors + deciding(f"raise {error}")))["causal"]
+        assert said in line.seen
+        assert not line.ok
 
     def test_a_wrong_answer_is_told(self, write: Write) -> None:
         seen = lines(write(deciding("return True")))["causal"].seen
@@ -398,7 +438,7 @@ class TestRaising:
 
 class TestTraces:
     @pytest.mark.parametrize("trace", [likely(4, 300), extreme(4, 300), all_at(0, 4, 9), all_at(1, 4, 9), many(4, 9)])
-    def test_lie_where_a_models_would(self, trace: ExamTrace) -> None:
+    def test_lie_where_a_models_would(self, trace: Trace) -> None:
         ends = {"max_prob": (0, 1), "top2_margin": (0, 1), "entropy": (0, np.log(VOCAB)), "entropy_norm": (0, 1)}
         for name, (lowest, highest) in {**ends, "state_cosine": (-1, 1), "divergence": (0, np.log(2))}.items():
             values = trace.statistics[name]
@@ -472,6 +512,49 @@ class TestCommand:
         assert result.exit_code == 2
         assert result.output.startswith(f"Error: {sentence}")
         assert result.output.count("\n") == 1
+
+    @pytest.mark.parametrize("code", [0, 3])
+    def test_a_file_that_ends_the_process_fails(self, write: Write, code: int) -> None:
+        result = check(write(f"import os\nos._exit({code})\n" + PLAIN))
+        assert result.exit_code == 1
+        said = (
+            f"the process that examined it ended with code {code} and without a verdict; let no code of the policy end"
+        )
+        assert said in result.output
+
+    def test_a_policy_that_ends_the_process_as_if_all_were_well_fails(self, write: Write) -> None:
+        result = check(write("import os\n" + deciding("layer.num_layers == 12 and os._exit(0)", STOPS.strip())))
+        assert result.exit_code == 1
+        assert "FAIL  speed                   the process that examined it ended with code 0" in result.output
+        assert result.output.endswith("mine breaks: speed.\n")
+
+    def test_an_interrupt_of_the_policys_own_is_no_pass(self, write: Write) -> None:
+        result = check(write(deciding("raise KeyboardInterrupt")))
+        assert result.exit_code == 1
+        assert "without a verdict" in result.output
+
+    def test_a_policy_that_nobody_would_wait_for_is_called_slow_at_once(self, write: Write) -> None:
+        result = check(write("import time\n" + deciding("time.sleep(0.2)", STOPS.strip())))
+        assert result.exit_code == 1
+        promise, last = result.output.splitlines()
+        assert promise.startswith("FAIL  speed                   it takes 1.")
+        assert "s for 60 positions of 8 layers, mine:threshold=0.2; decide with numpy on whole arrays" in promise
+        assert last == "mine breaks: speed."
+
+    def test_an_exam_has_a_time_limit(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(apart, "EXAM_SECONDS", 1.0)
+        result = check(write("import time\ntime.sleep(60)\n" + PLAIN))
+        assert result.exit_code == 1
+        assert "the exam had not ended after 1 s, and was stopped; decide with numpy" in result.output
+
+    def test_a_path_that_leads_nowhere_is_said_in_a_sentence(self, tmp_path: Path) -> None:
+        loop = tmp_path / "loop.py"
+        loop.symlink_to(loop)
+        for path in (str(loop), "~nobody-of-this-name/mine.py", "./a\0.py"):
+            result = check(path)
+            assert result.exit_code == 2
+            assert result.output.startswith("Error: ")
+            assert result.output.count("\n") == 1
 
     def test_a_file_that_cannot_be_run_fails(self, write: Write) -> None:
         result = check(write("1 / 0"))

@@ -156,6 +156,19 @@ class TestTravelling:
         assert "is damaged or no trace of EEBench's" in refused("traces", "export", digest, "-o", tmp_path / "t")
         assert not (tmp_path / "t").exists()
 
+    def test_what_the_cache_says_of_the_same_documents_is_never_replaced(self, world: World, published: Path) -> None:
+        before = {path: path.read_bytes() for path in traces_dir().rglob("*") if path.is_file()}
+        describe(of(published, CHOICE), lambda plain: plain["documents"].update(chance=0.125, metric_direction=-1))
+        said = refused("traces", "import", published)
+        assert f"says otherwise of {world.model} on {CHOICE}, {DOCUMENTS} documents than the trace cache does" in said
+        assert "(metric_direction, chance), so nothing was imported: `eebench traces rm " in said
+        assert {path: path.read_bytes() for path in traces_dir().rglob("*") if path.is_file()} == before
+
+    def test_another_name_of_the_model_is_no_contradiction(self, world: World, published: Path) -> None:
+        describe(of(published, CHOICE), lambda plain: plain["documents"].update(model="another name"))
+        assert eebench("traces", "import", published).exit_code == 0
+        assert {kept.manifest.model for kept in in_cache(TraceCache(traces_dir()))} == {world.model}
+
     def test_other_statistics_are_told(self, published: Path, elsewhere: Path) -> None:
         describe(of(published, CHOICE), lambda plain: plain["key"].update(statistics="another"))
         answer = eebench("traces", "import", published)
@@ -244,6 +257,26 @@ DAMAGED: dict[str, tuple[Damage, str]] = {
         lambda f: describe(f, lambda p: p["documents"]["cost"].update(head=-1.0)),
         "does not describe a trace: documents.cost.head",
     ),
+    "a name of two lines": (
+        lambda f: describe(f, lambda p: p["documents"].update(model="a model\n  verified   all of it")),
+        "does not describe a trace: model is no line of 1 to 500 printable characters",
+    ),
+    "no direction": (
+        lambda f: describe(f, lambda p: p["documents"].update(metric_direction=0)),
+        "metric_direction is 0, and should be 1 or -1",
+    ),
+    "more words than there are": (
+        lambda f: describe(f, lambda p: p["documents"].update(vocab_size=10**12)),
+        "vocab_size is 1000000000000, and 16777216 is the most",
+    ),
+    "a chance beyond all": (
+        lambda f: describe(f, lambda p: p["documents"].update(chance=1e308)),
+        "chance is 1e+308, which guessing reaches in no metric",
+    ),
+    "a chance that is no number": (
+        lambda f: describe(f, lambda p: p["documents"].update(chance=float("nan"))),
+        "does not describe a trace: documents.chance",
+    ),
     "a cost model of fewer layers": (
         lambda f: describe(f, lambda p: [p["documents"]["cost"][name].pop() for name in ("block", "attention")]),
         "block, attention and window should each have a number per layer",
@@ -294,6 +327,39 @@ class TestWhatATraceMustBe:
 
     def test_those_of_a_run_are_whole(self, trace: Trace, tree: Tree) -> None:
         assert wrong_with(trace, 5, DOCUMENTS) == wrong_with(tree, 5, DOCUMENTS) == ""
+
+    @pytest.mark.parametrize(
+        ("name", "value", "said"),
+        [
+            ("max_prob", np.nan, "a number of its statistic max_prob cannot be"),
+            ("max_prob", 1.5, "a number of its statistic max_prob cannot be"),
+            ("entropy", np.inf, "a number of its statistic entropy cannot be"),
+            ("entropy", 30.0, "a number of its statistic entropy cannot be"),
+            ("top1", -1, "a number of its statistic top1 cannot be"),
+            ("top1", 10**6, "a number of its statistic top1 cannot be"),
+            ("state_cosine", -2, "a number of its statistic state_cosine cannot be"),
+            ("target", -5, "a token to be predicted is none of the vocabulary"),
+            ("target_logprob", 3.0, "a log-likelihood of it cannot be"),
+            ("target_logprob", -1e30, "a log-likelihood of it cannot be"),
+            ("final_divergence", np.nan, "a divergence from the last layer cannot be"),
+        ],
+    )
+    def test_a_trace_with_a_number_that_cannot_be_is_none(
+        self, trace: Trace, name: str, value: float, said: str
+    ) -> None:
+        own = trace.statistics.get(name)
+        array = np.array(getattr(trace, name) if own is None else own)
+        array[..., -1] = value
+        changes = {name: array} if own is None else {"statistics": {**trace.statistics, name: array}}
+        assert wrong_with(replace(trace, **changes), 5, DOCUMENTS, 1000) == said
+
+    def test_what_a_tree_does_not_know_may_be_anything(self, tree: Tree) -> None:
+        probs = tree.statistics["max_prob"].copy()
+        probs[~tree.known] = np.nan
+        assert wrong_with(replace(tree, statistics={**tree.statistics, "max_prob": probs}), 5, DOCUMENTS) == ""
+        probs[tree.known] = np.nan
+        wrong = wrong_with(replace(tree, statistics={**tree.statistics, "max_prob": probs}), 5, DOCUMENTS)
+        assert wrong == "a number of its statistic max_prob cannot be"
 
     @pytest.mark.parametrize(
         "changes",

@@ -70,8 +70,7 @@ def add(bundle: Path, into: Path | None, run_policies: bool) -> None:
     if board.has(read):
         click.echo(f"{bundle} is on the leaderboard already, as {read.name}.", err=True)
         raise SystemExit(1)
-    report = _verified(read, board, Accepted.of(board.bundles()), run_policies)
-    _show(report)
+    report = _of_submission(read, board, Accepted.of(board.bundles()), run_policies)
     if report.refused:
         click.echo(f"{bundle} was not added.", err=True)
         raise SystemExit(1)
@@ -96,7 +95,7 @@ def verify(path: Path | None, against: Path | None, keep: bool, run_policies: bo
 
     if path is None or is_leaderboard(path):
         board = find_leaderboard(path)
-        reports = list(_of_all(board, run_policies))
+        reports = list(_of_all(board, run_policies, keep))
         for report in reports if keep else ():
             if not report.refused:
                 _keep(board, report)
@@ -117,24 +116,45 @@ def _keep(board: Leaderboard, report: Report) -> None:
         raise EEBenchError(f"{board.folder} cannot be written ({error.strerror or error}).") from None
 
 
-def _of_all(board: Leaderboard, run_policies: bool) -> Iterator[Report]:
+def _of_all(board: Leaderboard, run_policies: bool, keep: bool) -> Iterator[Report]:
     from eebench.submission.accepted import Accepted
     from eebench.submission.bundles import read_bundle
     from eebench.submission.verification import Refusal, Report
 
     accepted = Accepted()
-    for place in board.places:
+    for place in board.in_order_of_acceptance:
         try:
             bundle = read_bundle(place)
         except EEBenchError as error:  # the others are still to be checked
             report = Report(place.name, refusals=[Refusal("", "", error.message.rstrip("."))])
         else:
             report = _verified(bundle, board, accepted, run_policies)
-            accepted.add(bundle)
+            _compare_with_kept(board, place, bundle, report, keep)
+            if not report.refused:
+                accepted.add(bundle)
         _show(report)
         yield report
     if not board.places:
         click.echo(f"No bundles yet in {board.folder}: `eebench leaderboard add` adds one.")
+
+
+def _compare_with_kept(board: Leaderboard, place: Path, bundle: Bundle, report: Report, keep: bool) -> None:
+    """Whether a bundle is what was accepted, and what was found of it then is still so; not where that is replaced."""
+    from eebench.submission.checks import contradicted, read_check, unconfirmed
+    from eebench.submission.submissions import in_the_future, misplaced
+
+    report.refuse(misplaced(place, bundle))
+    if text := in_the_future(bundle):  # no refusal: it has been accepted, and the clock that is wrong may be this one
+        report.note(f"{text}: it is ranked as the oldest.")
+    if keep:
+        return
+    try:
+        check = read_check(board.folder, bundle.name)
+    except EEBenchError as error:
+        report.refuse([error.message.rstrip(".")])
+        return
+    if check and not report.refuse(contradicted(check, bundle)):
+        report.note(f"{text}." if (text := unconfirmed(check, report)) else "")
 
 
 def _of_one(path: Path, against: Path | None, run_policies: bool) -> Report:
@@ -145,22 +165,30 @@ def _of_one(path: Path, against: Path | None, run_policies: bool) -> Report:
     bundle = read_bundle(path)
     board = find_leaderboard(against) if against or is_leaderboard(Path("leaderboard")) else None
     others = (other for other in board.bundles() if other.digest != bundle.digest) if board else ()
-    report = _verified(bundle, board, Accepted.of(others), run_policies)
+    return _of_submission(bundle, board, Accepted.of(others), run_policies)
+
+
+def _of_submission(bundle: Bundle, board: Leaderboard | None, accepted: Accepted, run_policies: bool) -> Report:
+    from eebench.submission.submissions import in_the_future
+
+    report = _verified(bundle, board, accepted, run_policies)
+    report.refuse(filter(None, [in_the_future(bundle)]))
     _show(report)
     return report
 
 
 def _verified(bundle: Bundle, board: Leaderboard | None, accepted: Accepted, run_policies: bool) -> Report:
-    from eebench.statistics import fingerprint
+    from eebench.statistics import REGISTRY, fingerprint
+    from eebench.submission.submitted_code import Ran, run_sources
     from eebench.submission.verification import Beside, verify
 
-    own = fingerprint()  # before a policy registers statistics of its own
-    classes = {}
-    if run_policies:
-        from eebench.submission.submitted_code import run_sources
-
-        classes = run_sources(bundle)
-    return verify(bundle, Beside(_traces(board), accepted, classes, [own, fingerprint()]))
+    own, registered = fingerprint(), dict(REGISTRY)  # before a policy registers statistics of its own
+    try:
+        ran = run_sources(bundle) if run_policies else Ran()
+        return verify(bundle, Beside(_traces(board), accepted, ran.classes, [own, fingerprint()], ran.broken))
+    finally:  # what one bundle's policies have registered is not there for the next one's
+        REGISTRY.clear()
+        REGISTRY.update(registered)
 
 
 def _traces(board: Leaderboard | None) -> Sequence[KeptTrace]:

@@ -56,9 +56,10 @@ def check(ctx: click.Context, policy: str, form: str, score: bool) -> None:
     Needs no model. The exit code is 1 if a promise is broken. The name of a built-in or installed policy works as well.
     """
     from eebench import strict_json
-    from eebench.exam.policy_exam import Line, examine
+    from eebench.exam.apart import examine_apart
+    from eebench.exam.policy_exam import Line
 
-    exam = examine(policy)
+    exam = examine_apart(policy)
     lines: list[Line] = []
     for line in exam.lines:
         lines.append(line)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from eebench.cli.own_policy import check, new
 from eebench.errors import EEBenchError
-from eebench.plugins.modules import one_line
+from eebench.plugins.modules import not_theirs, one_line
 from eebench.plugins.registry import builtin_policies, installed_policies
 from eebench.policy import ExitPolicy, field_extra
 from eebench.spec import PolicySpec, default_sweeps, parameters, parse_policies
@@ -73,7 +73,8 @@ def _print_installed(console: Console) -> list[str]:
             _add_row(table, policy, policy.name, entry.package, policy.kind)
         except EEBenchError as error:
             broken.append(error.message)
-        except Exception as error:  # a package's code may raise anything
+        except BaseException as error:  # a package's code may raise anything
+            not_theirs(error)
             broken.append(f"{entry} could not be described: {one_line(error)}.")
     if table.row_count:
         console.print()

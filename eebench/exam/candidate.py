@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from eebench.errors import EEBenchError
 from eebench.exam.traces import likely
 from eebench.fitting import fit_all
-from eebench.plugins.modules import FILE_MODULE, one_line
+from eebench.plugins.modules import FILE_MODULE, not_theirs, one_line
 from eebench.policy import ExitPolicy, field_extra
 from eebench.replaying import replay
 from eebench.spec import parameters, parse_policies
@@ -135,9 +135,7 @@ class Candidate:
         Raises:
             EEBenchError: the process did not answer.
         """
-        paths = [path or os.getcwd() for path in sys.path]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "random"}
-        command = [sys.executable, "-P", "-c", f"from {__name__} import answer_parent; answer_parent()"]
+        command, environment = fresh_process(f"from {__name__} import answer_parent; answer_parent()")
         try:
             done = subprocess.run(
                 command, input=self.spec.text, env=environment, capture_output=True, text=True, timeout=_CHILD_SECONDS
@@ -147,8 +145,18 @@ class Candidate:
         if done.returncode:
             *_, last = ("nothing was said", *done.stderr.strip().splitlines())
             raise EEBenchError(f"a fresh process that decides with it ended with code {done.returncode}: {last}.")
-        answer: dict[str, Any] = json.loads(done.stdout)
+        try:
+            answer: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:  # it ended as if all were well, and has said nothing: that is no answer
+            raise EEBenchError("a fresh process that decides with it ended before it had decided.") from None
         return answer
+
+
+def fresh_process(code: str) -> tuple[list[str], dict[str, str]]:
+    """The command that runs some code in another Python as this one is set up, and its environment."""
+    paths = [path or os.getcwd() for path in sys.path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "random"}
+    return [sys.executable, "-P", "-c", code], environment
 
 
 def answer_parent() -> None:
@@ -160,7 +168,8 @@ def answer_parent() -> None:
     try:
         trace = likely(LAYERS, POSITIONS)
         answer["decided"] = [replay(setting, trace).exit_layer.tolist() for setting in candidate.settings()]
-    except (Exception, SystemExit) as error:  # a contributor's code may raise anything
+    except BaseException as error:  # a contributor's code may raise anything
+        not_theirs(error)
         answer["raised"] = one_line(error)
     answer["later"] = _heavy(but=[*before, *answer["imported"]])
     out.write(json.dumps(answer))

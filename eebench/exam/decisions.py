@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from eebench.errors import EEBenchError
 from eebench.exam.candidate import LAYERS, POSITIONS, Broken, Candidate, Seen, counted, values_of, with_values
-from eebench.exam.traces import ExamTrace, all_at, extreme, likely
+from eebench.exam.traces import above, all_at, equals, extreme, likely, rows
 from eebench.policy import Bound, ExitPolicy
 from eebench.replaying import Decisions, replay
+from eebench.traces.trace import Trace
 
 LOOKS = ((1, 1), (2, 1), (3, 1), (1, 2), (2, 3), (LAYERS, 1))
 """Values of min_layer and every."""
@@ -35,8 +36,8 @@ def deterministic(candidate: Candidate) -> Seen:
 def _decided_again(setting: ExitPolicy) -> list[int]:
     trace = likely(LAYERS, POSITIONS)
     first = replay(setting, trace)
-    if not trace.equals(likely(LAYERS, POSITIONS)):
-        raise Broken(f"{setting.setting()} writes into the statistics that it is shown", "copy an array first")
+    if not equals(trace, likely(LAYERS, POSITIONS)):
+        raise Broken(f"{setting.setting()} writes into what it is shown", "copy an array first")
     replay(setting, likely(LAYERS, POSITIONS, seed=1))
     anew = type(setting).model_construct(**values_of(setting))
     for how, again in (("asked again", setting), ("made anew", anew)):
@@ -60,9 +61,9 @@ def causal(candidate: Candidate) -> Seen:
     return Seen(f"{counted(settings)}: no decision changes when later layers say something else")
 
 
-def _check_up_to(k: int, setting: ExitPolicy, other: ExamTrace) -> None:
+def _check_up_to(k: int, setting: ExitPolicy, other: Trace) -> None:
     trace = likely(LAYERS, POSITIONS)
-    before, after = (_up_to(k, replay(setting, shown)) for shown in (trace, trace.above(k, other)))
+    before, after = (_up_to(k, replay(setting, shown)) for shown in (trace, above(trace, k, other)))
     different = _differing(before, after)
     if different:
         raise Broken(
@@ -89,7 +90,7 @@ def one_by_one(candidate: Candidate) -> Seen:
 def _check_parts(setting: ExitPolicy, parts: Sequence[NDArray[Any]], how: str) -> None:
     trace = likely(LAYERS, POSITIONS)
     whole = replay(setting, trace)
-    of_parts = [replay(setting, trace.rows(part)) for part in parts]
+    of_parts = [replay(setting, rows(trace, part)) for part in parts]
     order = np.concatenate(parts)
     different = _differing(
         Decisions(whole.exit_layer[order], whole.lens_reads[order]),
@@ -151,7 +152,7 @@ def handles_extremes(candidate: Candidate) -> Seen:
     return Seen(f"no NaN, and an answer per position: {', '.join(traces)}")
 
 
-def _check_extreme(setting: ExitPolicy, trace: ExamTrace, what: str) -> None:
+def _check_extreme(setting: ExitPolicy, trace: Trace, what: str) -> None:
     try:
         with np.errstate(invalid="raise"):
             decided = replay(setting, trace)

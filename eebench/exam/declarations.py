@@ -17,14 +17,16 @@ from eebench.exam.candidate import (
     Seen,
     counted,
     values_of,
+    with_values,
 )
-from eebench.exam.traces import ExamTrace, likely, many
+from eebench.exam.traces import equals, likely, many, rows
 from eebench.fitting import fit_all
 from eebench.plugins.installed import NAME
 from eebench.plugins.registry import KINDS
 from eebench.policy import ExitPolicy, field_extra
 from eebench.replaying import replay
 from eebench.spec import PolicySpec, parameters, parse_policies, settings_for
+from eebench.traces.trace import Trace
 
 DEPTHS = (1, 2, 12, 32, 48)
 """Numbers of layers of models that a default sweep should be for."""
@@ -33,6 +35,11 @@ MOST_SETTINGS_TYPED = 200
 
 SPEED_LAYERS, SPEED_POSITIONS, SPEED_SECONDS = 12, 1_000_000, 60.0
 """A replay at so many positions of so many layers should take no longer."""
+
+ROUGH_SECONDS = 0.5
+"""A replay of the exam's own few positions should take no longer, since it makes thousands of them."""
+
+SLOW = "decide with numpy on whole arrays, without a loop over positions"
 
 
 def loads_without_torch(candidate: Candidate) -> Seen:
@@ -115,20 +122,33 @@ def is_fast(candidate: Candidate) -> Seen:
     some = likely(SPEED_LAYERS, POSITIONS)
     setting = max(candidate.settings(SPEED_LAYERS), key=lambda tried: replay(tried, some).exit_layer.mean())
     work = f"{SPEED_POSITIONS:,} positions of {SPEED_LAYERS} layers, {setting.setting()}"
-    change = "decide with numpy on whole arrays, without a loop over positions"
     expected = 100 * _seconds(setting, many(SPEED_LAYERS, SPEED_POSITIONS // 100))
     if expected > 4 * SPEED_SECONDS:  # a hundredth tells it roughly, and nobody should wait for the rest
-        raise Broken(f"it would take about {expected:,.0f} s for {work}", change)
+        raise Broken(f"it would take about {expected:,.0f} s for {work}", SLOW)
     seconds = _seconds(setting, many(SPEED_LAYERS, SPEED_POSITIONS))
     if seconds > SPEED_SECONDS:
-        raise Broken(f"it takes {seconds:,.0f} s for {work}", change)
+        raise Broken(f"it takes {seconds:,.0f} s for {work}", SLOW)
     rate = SPEED_POSITIONS / seconds
     figures = {"positions_per_second": round(rate), "seconds": round(seconds, 4)}
     return Seen(f"{rate:,.0f} positions per second ({seconds:.3g} s for {work})", figures)
 
 
-def _seconds(setting: ExitPolicy, trace: ExamTrace) -> float:
-    replay(setting, trace.rows(slice(100)))  # what it imports and prepares on first use does not count
+def check_roughly_fast(candidate: Candidate) -> None:
+    """Raise where a few positions take so long that the exam itself would not end.
+
+    Raises:
+        Broken: they do.
+    """
+    setting, trace = with_values(candidate.settings()[0]), likely(LAYERS, POSITIONS)
+    seconds = _seconds(setting, trace)
+    if seconds > ROUGH_SECONDS:
+        raise Broken(
+            f"it takes {seconds:.3g} s for {POSITIONS} positions of {LAYERS} layers, {setting.setting()}", SLOW
+        )
+
+
+def _seconds(setting: ExitPolicy, trace: Trace) -> float:
+    replay(setting, rows(trace, slice(100)))  # what it imports and prepares on first use does not count
     start = time.perf_counter()
     replay(setting, trace)
     return time.perf_counter() - start
@@ -144,8 +164,8 @@ def learns_plain_numbers(candidate: Candidate) -> Seen:
         return Seen("nothing: it needs no fit")
     calibration = likely(LAYERS, CALIBRATION_POSITIONS, seed=9)
     first, *others = [_learned(setting, calibration) for setting in (*learners, learners[0])]
-    if not calibration.equals(likely(LAYERS, CALIBRATION_POSITIONS, seed=9)):
-        raise Broken("its `fit` writes into the statistics that it is shown", "copy an array first")
+    if not equals(calibration, likely(LAYERS, CALIBRATION_POSITIONS, seed=9)):
+        raise Broken("its `fit` writes into what it is shown", "copy an array first")
     _check_plain(first)
     if any(other != first for other in others):
         change = "let `fit` depend on the calibration positions alone: one fit serves all settings of a run"
@@ -155,7 +175,7 @@ def learns_plain_numbers(candidate: Candidate) -> Seen:
     return Seen(f"{', '.join(first)}: {count} numbers from {CALIBRATION_POSITIONS} positions of {LAYERS} layers")
 
 
-def _learned(setting: ExitPolicy, calibration: ExamTrace) -> dict[str, Any]:
+def _learned(setting: ExitPolicy, calibration: Trace) -> dict[str, Any]:
     """Fitted parameter -> what it holds after a fit."""
     (made,) = fit_all([setting], calibration)
     policy = type(setting)

@@ -15,7 +15,7 @@ import numpy as np
 from eebench.errors import EEBenchError
 from eebench.exam import decisions, declarations
 from eebench.exam.candidate import Broken, Candidate, Seen
-from eebench.plugins.modules import ModuleRaised, line_in, one_line
+from eebench.plugins.modules import ModuleRaised, line_in, not_theirs, one_line
 
 Promise = Callable[[Candidate], Seen]
 
@@ -87,6 +87,15 @@ def examine(text: str) -> Exam:
 
 
 def _lines(candidate: Candidate) -> Iterator[Line]:
+    """A line for each promise; of a policy so slow that nobody would wait for them, the one that says so."""
+    try:
+        with redirect_stdout(stderr), np.errstate(all="ignore"):
+            declarations.check_roughly_fast(candidate)
+    except Broken as broken:
+        yield Line("speed", broken.seen, broken.change)
+        return
+    except BaseException as error:  # a contributor's code may raise anything: the promises say what, and where
+        not_theirs(error)
     for name, promise in PROMISES.items():
         with redirect_stdout(stderr), np.errstate(all="ignore"):  # what a policy prints is no part of the lines
             line = _line(name, promise, candidate)
@@ -99,7 +108,8 @@ def _line(name: str, promise: Promise, candidate: Candidate) -> Line:
         return Line(name, seen.text, figures=seen.figures)
     except Broken as broken:
         return Line(name, broken.seen, broken.change)
-    except (Exception, SystemExit) as error:  # a contributor's code may raise anything
+    except BaseException as error:  # a contributor's code may raise anything
+        not_theirs(error)
         said = error.message.rstrip(".") if isinstance(error, EEBenchError) else f"it raised {one_line(error)}"
         return Line(name, said, _where(candidate, error.__cause__ or error))
 

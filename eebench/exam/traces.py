@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eebench import statistics as registered
-from eebench.policy import Bools, Floats, Ints
+from eebench.policy import Floats, Ints
+from eebench.traces.trace import Document, Request, Trace
 
 VOCAB = 50
 LONGEST = 16
+
+_POSITIONS_PER_DOCUMENT = 100
 
 _ENDS: Mapping[str, tuple[float, float]] = {
     "max_prob": (0.0, 1.0),
@@ -26,60 +30,45 @@ _ENDS: Mapping[str, tuple[float, float]] = {
 """The ends of a statistic's range; those registered by a user are taken to lie in 0..1."""
 
 
-@dataclass(frozen=True)
-class ExamTrace:
-    """What a policy may see of some positions; none of it comes from a model.
-
-    Attributes:
-        statistics: name -> [layers, positions].
-        position, length, key: as those of a `Trace`. [positions]
-    """
-
-    num_layers: int
-    statistics: Mapping[str, NDArray[Any]]
-    position: Ints
-    length: Ints
-    key: NDArray[np.uint64]
-
-    @property
-    def num_positions(self) -> int:
-        return len(self.position)
-
-    def all_layers(self, name: str) -> NDArray[Any]:
-        """A statistic at all layers. [layers, positions]
-
-        Raises:
-            EEBenchError: nobody has registered it.
-        """
-        registered.find_statistic(name)
-        return self.statistics[name]
-
-    def at_layer(self, name: str, layer: int, going: Bools) -> NDArray[Any]:
-        """A statistic at one layer, from 1. [positions]"""
-        values: NDArray[Any] = self.all_layers(name)[layer - 1]
-        return values
-
-    def rows(self, which: Ints | slice) -> ExamTrace:
-        """Some of the positions, in this order, as a copy."""
-        return replace(
-            self,
-            statistics={name: values[:, which] for name, values in self.statistics.items()},
-            position=self.position[which],
-            length=self.length[which],
-            key=self.key[which],
-        )
-
-    def above(self, k: int, other: ExamTrace) -> ExamTrace:
-        """The trace with what another one says at the layers above k, as a copy."""
-        both = {name: np.concatenate([rows[:k], other.statistics[name][k:]]) for name, rows in self.statistics.items()}
-        return replace(self, statistics=both)
-
-    def equals(self, other: ExamTrace) -> bool:
-        """Whether every statistic is the same."""
-        return all(np.array_equal(values, other.statistics[name]) for name, values in self.statistics.items())
+# A policy at its exam is shown what it is shown anywhere: a `Trace`, so that it cannot tell that it is being examined.
 
 
-def likely(layers: int, positions: int, seed: int = 0) -> ExamTrace:
+def rows(trace: Trace, which: Ints | slice) -> Trace:
+    """Some of the positions, in this order, as a copy."""
+    return replace(
+        trace,
+        statistics={name: values[:, which] for name, values in trace.statistics.items()},
+        target_logprob=trace.target_logprob[:, which],
+        final_divergence=trace.final_divergence[:, which],
+        target=trace.target[which],
+        position=trace.position[which],
+        length=trace.length[which],
+        context=trace.context[which],
+        key=trace.key[which],
+        request=trace.request[which],
+    )
+
+
+def above(trace: Trace, k: int, other: Trace) -> Trace:
+    """The trace with what another one says at the layers above k, as a copy."""
+    both = {name: np.concatenate([values[:k], other.statistics[name][k:]]) for name, values in trace.statistics.items()}
+    return replace(trace, statistics=both)
+
+
+def equals(one: Trace, other: Trace) -> bool:
+    """Whether every number is the same: statistics, positions, lengths and keys alike."""
+    return all(
+        np.array_equal(values, _arrays(other)[name], equal_nan=values.dtype.kind == "f")
+        for name, values in _arrays(one).items()
+    )
+
+
+def _arrays(trace: Trace) -> dict[str, NDArray[Any]]:
+    others = {field.name: getattr(trace, field.name) for field in fields(trace)}
+    return {**trace.statistics, **{name: array for name, array in others.items() if isinstance(array, np.ndarray)}}
+
+
+def likely(layers: int, positions: int, seed: int = 0) -> Trace:
     """Statistics of random distributions that drift from layer to layer, as a model's do."""
     rng = np.random.default_rng(seed)
     steps = rng.normal(0, 1, (layers, positions, VOCAB)) * np.linspace(0.5, 3, layers)[:, None, None]
@@ -89,7 +78,7 @@ def likely(layers: int, positions: int, seed: int = 0) -> ExamTrace:
     return _trace(_of_distributions(probs, rng), rng)
 
 
-def extreme(layers: int, positions: int, seed: int = 0) -> ExamTrace:
+def extreme(layers: int, positions: int, seed: int = 0) -> Trace:
     """Every statistic at one end of its range or the other, by chance."""
     rng = np.random.default_rng(seed)
     shape = (layers, positions)
@@ -97,14 +86,14 @@ def extreme(layers: int, positions: int, seed: int = 0) -> ExamTrace:
     return _trace({"top1": rng.integers(0, 2, shape), **ends}, rng)
 
 
-def all_at(end: int, layers: int, positions: int) -> ExamTrace:
+def all_at(end: int, layers: int, positions: int) -> Trace:
     """Every statistic everywhere at the lower (0) or the upper (1) end of its range, the same token everywhere."""
     rng = np.random.default_rng(end)
     ends = {name: np.full((layers, positions), both[end]) for name, both in _ENDS.items()}
     return _trace({"top1": np.full((layers, positions), end), **ends}, rng)
 
 
-def many(layers: int, positions: int) -> ExamTrace:
+def many(layers: int, positions: int) -> Trace:
     """Statistics made as fast as they can be, without distributions: where only their number matters."""
     rng = np.random.default_rng(0)
     shape = (layers, positions)
@@ -143,19 +132,29 @@ def _entropy(probs: NDArray[np.float64]) -> Floats:
     return entropy
 
 
-def _trace(values: Mapping[str, NDArray[Any]], rng: np.random.Generator) -> ExamTrace:
+def _trace(values: Mapping[str, NDArray[Any]], rng: np.random.Generator) -> Trace:
     """A trace of these statistics and of those a user has registered, in the types and with the gaps of a real one."""
     layers, positions = values["top1"].shape
     own = {
         name: rng.random((layers, positions), dtype=np.float32) for name in registered.REGISTRY if name not in values
     }
+    statistics = {name: _stored(name, stored) for name, stored in {**values, **own}.items()}
     length: Ints = rng.integers(1, LONGEST + 1, size=(positions,), dtype=np.int32)
-    return ExamTrace(
-        num_layers=layers,
-        statistics={name: _stored(name, rows) for name, rows in {**values, **own}.items()},
-        position=(rng.random(positions) * length).astype(np.int32),
+    position = (rng.random(positions) * length).astype(np.int32)
+    documents = range(-(-positions // _POSITIONS_PER_DOCUMENT))
+    nothing = np.broadcast_to(np.float32(0), (layers, positions))  # no policy sees it
+    return Trace(
+        statistics=statistics,
+        target_logprob=nothing,
+        final_divergence=nothing,
+        target=statistics["top1"][-1].copy(),
+        position=position,
         length=length,
+        context=position + 1,
         key=rng.integers(0, 2**64, size=(positions,), dtype=np.uint64),
+        request=np.arange(positions) // _POSITIONS_PER_DOCUMENT,
+        requests=tuple(Request(number, 0) for number in documents),
+        documents=tuple(Document(number, hashlib.sha256(b"%d" % number).hexdigest()) for number in documents),
     )
 
 

@@ -15,12 +15,12 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
 from eebench.errors import EEBenchError
-from eebench.plugins.modules import is_policy, one_line, policies_in, source_hash
+from eebench.plugins.modules import is_policy, not_theirs, one_line, policies_in, source_hash
 from eebench.policy import ExitPolicy
 
 GROUP = "eebench.policies"
 
-NAME = re.compile(r"[A-Za-z][\w-]*")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class Entry:
             policy.model_rebuild()  # raises where a postponed annotation names nothing
             source_hash(policy)  # now: the file may be edited while a run goes on
         except BaseException as error:  # a contributor's package may raise anything
-            if not isinstance(error, (Exception, SystemExit)):
-                raise
+            not_theirs(error)
             reason = error.message if isinstance(error, EEBenchError) else f"{one_line(error)}; mend or uninstall it."
             raise EEBenchError(f"{self} could not be loaded: {reason}") from error
         return policy

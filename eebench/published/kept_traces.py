@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eebench.errors import EEBenchError
-from eebench.published.trace_checks import wrong_with
+from eebench.published.trace_checks import wrong_with, wrong_with_description
 from eebench.traces.cache import FORMAT, CachedTrace, DamagedTrace, TraceCache, TraceKey, read_trace, read_tree
 from eebench.traces.manifest import Hash, TraceManifest, manifests_in
 from eebench.traces.trace import Trace, concatenate
@@ -35,6 +35,9 @@ class Key(BaseModel):
     task_version: str
     statistics: str
     format: int
+
+
+_NAMES = {"model_id", "revision", "dtype", "task", "task_version", "statistics"}
 
 
 class ShardFile(BaseModel):
@@ -88,7 +91,8 @@ class KeptTrace:
             shard = read_tree(path) if self.manifest.generates else read_trace(path)
         except (DamagedTrace, FileNotFoundError):
             raise EEBenchError(f"{path} is damaged or no trace of EEBench's: get it anew.") from None
-        if wrong := wrong_with(shard, self.manifest.num_layers, len(of.prompt_hashes)):
+        about = self.manifest
+        if wrong := wrong_with(shard, about.num_layers, len(of.prompt_hashes), about.vocab_size):
             raise EEBenchError(f"{path} is no trace of EEBench's: {wrong}.")
         return shard
 
@@ -166,6 +170,8 @@ def read_published(folder: Path) -> KeptTrace:
     described = _read_description(folder / DESCRIPTION)
     _check_versions(folder, described)
     manifest = described.documents
+    if wrong := wrong_with_description(described.key.model_dump(include=_NAMES), manifest):
+        raise EEBenchError(f"{folder / DESCRIPTION} does not describe a trace: {wrong}.")
     names = [file.name.partition("-")[0] for file in described.files]
     if names != [shard.name for shard in manifest.shards]:
         raise EEBenchError(f"{folder / DESCRIPTION} names files that are not those of its documents: get it anew.")

@@ -19,6 +19,7 @@ from eebench.errors import EEBenchError
 from eebench.published.kept_traces import DESCRIPTION, KeptTrace, check_hashes, published_in
 from eebench.statistics import fingerprint
 from eebench.traces.cache import DamagedTrace, TraceCache, read_trace, read_tree
+from eebench.traces.manifest import TraceManifest, manifests_in
 
 LIMITS = Limits(files=100_000, bytes=1 << 38)
 """Of what is imported: a quarter of a terabyte."""
@@ -59,16 +60,18 @@ class Imported:
 
 
 def import_traces(path: Path, cache: TraceCache) -> list[Imported]:
-    """Bring published traces into the cache; shards that are there already, and whole, stay as they are.
+    """Bring published traces into the cache; what is there already, and whole, stays as it is.
 
     Raises:
-        EEBenchError: a file is damaged or is no trace of EEBench's. Nothing is imported in that case.
+        EEBenchError: a file is damaged or is no trace of EEBench's, or the cache says something else of the same
+            documents. Nothing is imported in that case.
     """
     with opened(path, LIMITS) as folder:
         found = published_in(folder)
         for kept in found:
             check_hashes(kept)
             kept.load()
+            _check_manifest(kept, cache)
         return [_import(kept, cache) for kept in found]
 
 
@@ -78,8 +81,32 @@ def _import(kept: KeptTrace, cache: TraceCache) -> Imported:
         if not _has(cache, kept, shard.name):
             cache.put(kept.key, file.name, file.read_bytes())
             new += 1
-    cache.put(kept.key, kept.manifest.file_name, kept.manifest.to_bytes())
+    if _manifest_there(kept, cache) is None:
+        cache.put(kept.key, kept.manifest.file_name, kept.manifest.to_bytes())
     return Imported(kept, new, kept.key.statistics != fingerprint())
+
+
+def _check_manifest(kept: KeptTrace, cache: TraceCache) -> None:
+    """Refuse a trace of whose documents the cache says something else: results are checked by what it says.
+
+    A model may go by another name here; it stays as it is.
+    """
+    there = _manifest_there(kept, cache)
+    if there is None:
+        return
+    ours, theirs = there.model_dump(exclude={"model"}), kept.manifest.model_dump(exclude={"model"})
+    differing = [name for name, value in ours.items() if theirs[name] != value]
+    if differing:
+        raise EEBenchError(
+            f"{kept.folder / DESCRIPTION} says otherwise of {kept} than the trace cache does ({', '.join(differing)}), "
+            f"so nothing was imported: `eebench traces rm {kept.key.digest[:12]}` removes what is there."
+        )
+
+
+def _manifest_there(kept: KeptTrace, cache: TraceCache) -> TraceManifest | None:
+    """What the cache says of the same documents, if it says anything."""
+    wanted = kept.manifest.documents_hash
+    return next((one for one in manifests_in(cache.folder(kept.key)) if one.documents_hash == wanted), None)
 
 
 def _has(cache: TraceCache, kept: KeptTrace, shard: str) -> bool:

@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from eebench.errors import EEBenchError
 from eebench.fitting import fitted_settings
-from eebench.generation.answers import LikelihoodAnswers, TreeAnswers
+from eebench.generation.answers import Answerer, Answers, LikelihoodAnswers, TreeAnswers
 from eebench.plugins.registry import find_policy
 from eebench.policy import ExitPolicy
 from eebench.progress import Progress, Silent
+from eebench.published.foresight import Foresight, is_suspect, key_of
 from eebench.published.kept_traces import KeptTrace, published_in
-from eebench.records.results import Columns, Evaluation, MetricValue, StoredResult, columns
+from eebench.records.results import Columns, Evaluation, MetricValue, Result, StoredResult, columns
+from eebench.replaying import raised
 from eebench.scoring import Scorer
 from eebench.spec import PolicySpec, parse_policies
 from eebench.traces.trees import Tree, Walk
@@ -72,18 +74,21 @@ def of_likelihood_tasks(traces: Sequence[KeptTrace]) -> list[KeptTrace]:
 def replay_kept(
     traces: Sequence[KeptTrace], specs: Sequence[PolicySpec], progress: Progress | None = None
 ) -> list[StoredResult]:
-    """Score settings on traces of likelihood tasks.
+    """Score settings on traces of likelihood tasks; none that is not built in may have foresight.
 
     Raises:
-        EEBenchError: as `replay_published`.
+        EEBenchError: as `replay_published`, or a policy has foresight.
     """
     results: list[StoredResult] = []
     for number, kept in enumerate(traces):
         replayable = Replayable(kept)
         settings = fitted_settings(specs, replayable.scorer.answerer.full_trace, progress)
         with (progress or Silent()).stage(f"Replaying {len(settings)} settings on {kept}", len(settings)) as advance:
+            foresight = Foresight(settings, replayable.scorer.answerer.full_trace)
             for setting in settings:
-                made = replayable.scorer.score(setting)
+                made, answers = replayable.score(setting)
+                if answers and (wrong := foresight.wrong_with(setting, answers)):
+                    raise EEBenchError(f"{wrong}.")
                 results.append(StoredResult(0, number, len(results), "", replayable.evaluation, made))
                 advance(1)
     return results
@@ -103,10 +108,27 @@ class Replayable:
         if isinstance(shard, Tree):
             tree = shard
             full = tree.along(_whole_way(tree, find_policy("full")()))
-            return Scorer(
-                TreeAnswers(lambda policy: (tree, _whole_way(tree, policy)), full, task, cost, _no_text), cost, task
-            )
-        return Scorer(LikelihoodAnswers(shard, task, cost), cost, task)
+            answers = TreeAnswers(lambda policy: (tree, _whole_way(tree, policy)), full, task, cost, _no_text)
+            return Scorer(_Noting(answers), cost, task)
+        return Scorer(_Noting(LikelihoodAnswers(shard, task, cost)), cost, task)
+
+    def score(self, setting: ExitPolicy) -> tuple[Result, Answers | None]:
+        """A setting's result, and the very answers that it was made from if the policy is not built in.
+
+        Raises:
+            EEBenchError: the policy raised.
+            LeavesTree: the trace does not hold its whole way.
+        """
+        if not is_suspect(setting):
+            return self.scorer.score(setting), None
+        try:
+            result = self.scorer.score(setting)
+            answers = cast("_Noting", self.scorer.answerer).made.pop(key_of(setting))
+        except LeavesTree:
+            raise
+        except BaseException as error:  # a contributor's code may raise anything
+            raise raised(type(setting).name, error, "when a setting of it was scored", "file") from error
+        return result, answers
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -135,6 +157,25 @@ class Replayable:
             coin_end=scorer.coin_end(),
             documents=columns(prompt_hash=about.prompt_hashes, **scorer.document_columns()),
         )
+
+
+class _Noting:
+    """Answers as another makes them, with a note of those of policies that are not built in.
+
+    Attributes:
+        made: what was answered last, by setting.
+    """
+
+    def __init__(self, answerer: Answerer) -> None:
+        self._answerer = answerer
+        self.full_trace, self.generates = answerer.full_trace, answerer.generates
+        self.made: dict[str, Answers] = {}
+
+    def answers(self, policy: ExitPolicy) -> Answers:
+        answers = self._answerer.answers(policy)
+        if is_suspect(policy):
+            self.made[key_of(policy)] = answers
+        return answers
 
 
 def _whole_way(tree: Tree, policy: ExitPolicy) -> Walk:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eebench.errors import EEBenchError
+from eebench.plugins.modules import one_line
 from eebench.progress import Progress
 from eebench.published.kept_traces import DESCRIPTION, KeptTrace, published_in
 from eebench.published.replaying import NOT_MEASURED, DocumentRows, replay_kept
@@ -32,9 +33,15 @@ def standing(
     Raises:
         EEBenchError: a policy cannot be had or raised, or a trace is damaged.
     """
-    specs = parse_policies([policy, *among])
-    own = {spec.policy.name for spec in parse_policies([policy])}
-    results = replay_kept(traces, specs, progress)
+    try:
+        specs = parse_policies([policy, *among])
+        own = {spec.policy.name for spec in parse_policies([policy])}
+        results = replay_kept(traces, specs, progress)
+    except BaseException as error:
+        if isinstance(error, (Exception, KeyboardInterrupt)):
+            raise
+        # the policy's: it could end the program as if all were well
+        raise EEBenchError(f"policy {policy} ended the program, with {one_line(error)}; mend its file.") from error
     board = ranking.rank(results, by, DocumentRows(results))
     return replace(
         board,

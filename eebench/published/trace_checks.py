@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -10,19 +11,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eebench.policy import Bools, Ints
+from eebench.statistics import find_statistic
+from eebench.traces.manifest import TraceManifest
 from eebench.traces.prompts import position_keys
 from eebench.traces.trace import HASHED, Document, Request, Trace
-from eebench.traces.trees import Tree
+from eebench.traces.trees import Tree, known_where
 
 LONGEST = 1 << 24
 """Positions that a request may have."""
 
+LARGEST_VOCABULARY = 1 << 24
+LARGEST_CHANCE = 1e12
+"""What guessing reaches in any metric: a perplexity can be large."""
 
-def wrong_with(shard: Trace | Tree, num_layers: int, documents: int) -> str:
+LONGEST_NAME = 500
+
+SLACK = 1e-3
+"""How far rounding may take a statistic beyond the ends of its range."""
+
+LEAST_LOGPROB = -1e5
+"""Nats: no logits of a model that works lie further apart."""
+
+
+def wrong_with_description(names: Mapping[str, str], manifest: TraceManifest) -> str:
+    """What in the description of a trace cannot be, though it is of the right types; empty if nothing is.
+
+    Args:
+        names: what the trace is of, as its key has it.
+    """
+    said = {**names, "model": manifest.model, "metric": manifest.metric}
+    for name, text in said.items():
+        if not (text and text.isprintable() and len(text) <= LONGEST_NAME):
+            return f"{name} is no line of 1 to {LONGEST_NAME} printable characters"
+    if manifest.metric_direction not in (1, -1):
+        return f"metric_direction is {manifest.metric_direction}, and should be 1 or -1"
+    if manifest.vocab_size > LARGEST_VOCABULARY:
+        return f"vocab_size is {manifest.vocab_size}, and {LARGEST_VOCABULARY} is the most"
+    if not abs(manifest.chance) <= LARGEST_CHANCE:
+        return f"chance is {manifest.chance:g}, which guessing reaches in no metric"
+    return ""
+
+
+def wrong_with(shard: Trace | Tree, num_layers: int, documents: int, vocabulary: int = LARGEST_VOCABULARY) -> str:
     """What keeps a shard from being a trace of so many layers and documents; empty if nothing does."""
     own = _of_trace(shard) if isinstance(shard, Trace) else _of_tree(shard)
     try:
-        for name, holds in chain(_of_both(shard, num_layers, documents), own):
+        for name, holds in chain(_of_both(shard, num_layers, documents), own, _in_range(shard, vocabulary)):
             if not holds():
                 return name
     except (IndexError, TypeError, ValueError, OverflowError) as error:
@@ -66,6 +100,48 @@ def _of_tree(tree: Tree) -> Iterator[Check]:
     yield "it does not say what is known", lambda: _all_of((tree.known, tree.compared), shape, np.bool_)
     yield "a node stands before its parent", lambda: _parents_fit(tree)
     yield "an answer ends nowhere", lambda: _between(tree.ends[:, 0], 0, tree.num_positions - 1)
+
+
+def _in_range(shard: Trace | Tree, vocabulary: int) -> Iterator[Check]:
+    """Numbers that a model can have made, where there are any."""
+    for name, ends in _ranges(vocabulary).items():
+        about = f"a number of its statistic {name} cannot be"
+        yield about, lambda name=name, ends=ends: _inside(_known(shard, name), *ends)  # type: ignore[misc]
+    tokens = (0, vocabulary - 1)
+    if isinstance(shard, Trace):
+        yield "a token to be predicted is none of the vocabulary", lambda: _inside(shard.target, *tokens)
+        logprobs = (LEAST_LOGPROB, SLACK)
+        yield "a log-likelihood of it cannot be", lambda: _inside(shard.target_logprob, *logprobs)
+        divergences = (-SLACK, -LEAST_LOGPROB)
+        yield "a divergence from the last layer cannot be", lambda: _inside(shard.final_divergence, *divergences)
+    else:
+        yield "a token emitted is none of the vocabulary", lambda: _inside(shard.token, -1, vocabulary - 1)
+        yield "a token that ends an answer is none of the vocabulary", lambda: _inside(shard.ends[:, 1], *tokens)
+
+
+def _ranges(vocabulary: int) -> Mapping[str, tuple[float, float]]:
+    """The ends of the range of each built-in statistic."""
+    return {
+        "top1": (0, vocabulary - 1),
+        "max_prob": (-SLACK, 1 + SLACK),
+        "top2_margin": (-SLACK, 1 + SLACK),
+        "entropy": (-SLACK, math.log(vocabulary) + SLACK),
+        "entropy_norm": (-SLACK, 1 + SLACK),
+        "state_cosine": (-1 - SLACK, 1 + SLACK),
+        "divergence": (-SLACK, math.log(2) + SLACK),
+    }
+
+
+def _known(shard: Trace | Tree, name: str) -> NDArray[Any]:
+    """A statistic wherever the shard has it: a tree has holes."""
+    values = shard.statistics[name]
+    known_in = known_where(find_statistic(name)) if isinstance(shard, Tree) else ""
+    return values[getattr(shard, known_in)] if known_in else values
+
+
+def _inside(values: NDArray[Any], low: float, high: float) -> bool:
+    """Whether all lie in a range; NaN lies in none."""
+    return bool(((values >= low) & (values <= high)).all())
 
 
 def _all_of(arrays: Any, shape: tuple[int, int], dtype: type = np.number) -> bool:

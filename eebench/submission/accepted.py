@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 from eebench.quality import is_mean
 from eebench.records.results import Evaluation, Result
 from eebench.submission.bundles import Bundle, Measured
+from eebench.submission.standings import origin
 
 Key = tuple[str, ...]
 
-SAME_MODEL = ("num_layers", "cost", "n_positions", "chance")
-"""What is the same wherever a model is measured on the same prompts."""
+SAME_MODEL = ("num_layers", "cost")
+"""What is the same wherever a model is measured."""
+
+SAME_PROMPTS = ("num_fewshot", "chat_template", "n_positions", "chance")
+"""What is the same besides wherever it is measured on the same prompts."""
 
 
 @dataclass
@@ -24,12 +28,16 @@ class Accepted:
         documents: (task, version) -> number of a document -> its hash, and the bundle that says so.
         evaluations: the key of an evaluation -> the first that was accepted.
         tasks: (task, version) -> the first evaluation on it.
+        models: (model's id, revision) -> the first evaluation of it.
+        names: what a model is called -> the first evaluation of one that is called so.
     """
 
     entries: dict[Key, str] = field(default_factory=dict)
     documents: dict[Key, dict[int, tuple[str, str]]] = field(default_factory=dict)
     evaluations: dict[Key, tuple[Evaluation, str]] = field(default_factory=dict)
     tasks: dict[Key, tuple[Evaluation, str]] = field(default_factory=dict)
+    models: dict[Key, tuple[Evaluation, str]] = field(default_factory=dict)
+    names: dict[str, tuple[Evaluation, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, bundles: Iterable[Bundle]) -> Accepted:
@@ -48,6 +56,8 @@ class Accepted:
                 known.setdefault(id, (digest, bundle.name))
             self.evaluations.setdefault(_key(evaluation), (evaluation, bundle.name))
             self.tasks.setdefault(_task(evaluation), (evaluation, bundle.name))
+            self.models.setdefault(_model(evaluation), (evaluation, bundle.name))
+            self.names.setdefault(evaluation.model, (evaluation, bundle.name))
             for result in measured.results:
                 self.entries.setdefault(_entry(evaluation, result), bundle.name)
 
@@ -65,7 +75,8 @@ class Accepted:
                 )
                 break
         yield from self._wrong_task(evaluation)
-        yield from self._wrong_model(measured)
+        yield from self._wrong_model(evaluation)
+        yield from self._wrong_prompts(measured)
 
     def _wrong_task(self, evaluation: Evaluation) -> Iterator[str]:
         if _task(evaluation) not in self.tasks:
@@ -79,13 +90,27 @@ class Accepted:
                 f"{other.chance:.6g}"
             )
 
-    def _wrong_model(self, measured: Measured) -> Iterator[str]:
+    def _wrong_model(self, evaluation: Evaluation) -> Iterator[str]:
+        if evaluation.model in self.names:
+            other, name = self.names[evaluation.model]
+            if evaluation.model_id != other.model_id:
+                yield (
+                    f"{evaluation.model} is {evaluation.model_id} here and {other.model_id} in {name}, which is "
+                    f"accepted: measure it under a name of its own"
+                )
+        if _model(evaluation) in self.models:
+            other, name = self.models[_model(evaluation)]
+            for what in SAME_MODEL:
+                if getattr(evaluation, what) != getattr(other, what):
+                    yield f"its {what} is another than in {name}, which is accepted and of the same model"
+
+    def _wrong_prompts(self, measured: Measured) -> Iterator[str]:
         evaluation = measured.evaluation
         if _key(evaluation) not in self.evaluations:
             return
         other, name = self.evaluations[_key(evaluation)]
         own_positions = any("kept" in result.documents for result in measured.results)
-        for what in SAME_MODEL:
+        for what in SAME_PROMPTS:
             if what == "n_positions" and own_positions:
                 continue  # the model's answers may differ by rounding
             if getattr(evaluation, what) != getattr(other, what):
@@ -108,8 +133,12 @@ def _key(evaluation: Evaluation) -> Key:
     return (one.model_id, one.revision, one.dtype, one.task, one.task_version, one.documents_hash, one.kv_mode)
 
 
+def _model(evaluation: Evaluation) -> Key:
+    return (evaluation.model_id, evaluation.revision)
+
+
 def _entry(evaluation: Evaluation, result: Result) -> Key:
-    return (*_key(evaluation), result.setting, result.policy_hash)
+    return (*_key(evaluation), result.setting, origin(result))
 
 
 def _contents(evaluation: Evaluation) -> set[str]:

@@ -5,26 +5,75 @@ What a file says is checked here for its form only; whether it can be true, `eeb
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from eebench.policy import Kind
 from eebench.records.results import COIN, Columns, Evaluation, KvMode, MetricValue, Provenance, Result, Summary
 from eebench.scoring import SEQUENCE_COLUMNS
+
+LARGEST_NUMBER = 1e300
+"""Of those whose meaning is not known here."""
 
 FORMAT = 2
 """Raised whenever a bundle means something else than before."""
 
 Line = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 """Text that may be printed: no control characters."""
-Named = Annotated[Line, Field(min_length=1)]
+
+
+def _shows(text: str) -> str:
+    """Two names that look alike are one name."""
+    if text != text.strip() or any(unicodedata.category(one) in ("Cf", "Zl", "Zp") for one in text):
+        raise ValueError("it begins or ends in a blank, or holds something that does not show")
+    return text
+
+
+def _is_a_time(text: str) -> str:
+    if not re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", text, re.ASCII):
+        raise ValueError("it should be a time like 2026-01-31T12:34:56+00:00")
+    datetime.fromisoformat(text)
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """What may stand where anything may: what can be printed, and what every database keeps."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            _plain(name)
+            _plain(one)
+    elif isinstance(value, list):
+        for one in value:
+            _plain(one)
+    elif isinstance(value, str) and not value.isprintable():
+        raise ValueError("it holds text that cannot be printed")
+    elif isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+        raise ValueError("it holds a number that is none, or too large")
+    return value
+
+
+Term = Annotated[Line, AfterValidator(_shows)]
+"""Something that others are told apart from by how it reads."""
+Named = Annotated[Term, Field(min_length=1)]
+PolicyName = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+Time = Annotated[str, AfterValidator(_is_a_time)]
+Plain = Annotated[dict[str, Any], AfterValidator(_plain)]
+Parameters = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")], Any], AfterValidator(_plain)
+]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
-Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
+Whole = Annotated[int, Field(ge=-(2**40), le=2**40)]
+"""A count; over all layers and documents, its products and sums are still whole numbers of 64 bits."""
+Small = Annotated[int, Field(ge=0, lt=2**31)]
+"""A count that every database has room for."""
 Name = Annotated[str, Field(pattern=r"^(evaluations|policies)/[A-Za-z0-9._-]{1,200}$")]
 Parts = Literal["all", "calibration", "test"]
 
@@ -101,19 +150,19 @@ class EvaluationFile(Record):
     dtype: Named
     num_layers: Annotated[int, Field(ge=1, le=10_000)]
     task: Named
-    task_version: Line
-    num_fewshot: Whole
+    task_version: Term
+    num_fewshot: Annotated[int, Field(ge=0, le=1000)]
     chat_template: bool
     kv_mode: KvMode
     documents_hash: Digest
-    metric: Line
+    metric: Term
     metric_direction: Literal[-1, 1]
     chance: float
     informative: bool
     informative_note: Line
-    n_docs: Whole
-    n_positions: Whole
-    cost: dict[str, Any]
+    n_docs: Small
+    n_positions: Small
+    cost: Plain
     coin_end: dict[Parts, Figures]
     documents: Annotated[tuple[DocumentRow, ...], Field(min_length=1)]
 
@@ -164,10 +213,10 @@ class Metric(Record):
 class ResultLine(Record):
     """`eebench.records.results.Result`, a line of a file."""
 
-    policy: Named
+    policy: PolicyName
     kind: Kind
     setting: Named
-    params: dict[str, Any]
+    params: Parameters
     builtin: bool
     policy_hash: Digest
     metrics: dict[Line, Metric]
@@ -198,10 +247,10 @@ class ResultLine(Record):
 class FromRun(Record):
     """`eebench.records.results.Provenance`, and when the run began and ended."""
 
-    started: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT[\d:+.]{1,40}$")]
-    finished: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT[\d:+.]{1,40}$")]
-    command: Annotated[str, Field(max_length=100_000)]
-    seed: int
+    started: Time
+    finished: Time
+    command: Annotated[str, Field(max_length=100_000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)]
     device: Line
     device_name: Line
     versions: dict[Line, Line]

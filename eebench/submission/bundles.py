@@ -11,16 +11,19 @@ No text of any data set is in it: documents and prompts are hashes.
 from __future__ import annotations
 
 import hashlib
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from eebench.archives import Limits, files_in, name_part, opened, written_whole
 from eebench.errors import EEBenchError
-from eebench.plugins.sources import hash_of
+from eebench.plugins.sources import LARGEST, hash_of
 from eebench.records.results import Evaluation, Provenance, Result
 from eebench.submission.bundle_format import (
     FORMAT,
@@ -67,6 +70,8 @@ class Bundle:
         sources: SHA-256 -> the source of a policy that is not built in.
         digest: the SHA-256 of its `bundle.json`, which names all else by hash.
         altered: files that are not what `bundle.json` says, in sentences.
+        verified: evaluation -> policy -> entries that a trace had proved when a leaderboard accepted it. Whoever sends
+            a bundle has no say in it.
     """
 
     started: str
@@ -76,6 +81,12 @@ class Bundle:
     sources: Mapping[str, bytes]
     digest: str = ""
     altered: tuple[str, ...] = ()
+    verified: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> datetime:
+        """When its run ended, as it says."""
+        return datetime.fromisoformat(self.finished)
 
     @property
     def name(self) -> str:
@@ -158,31 +169,68 @@ def _read(folder: Path) -> Bundle:
         raise _Malformed(f"it has no {CONTENTS}")
     said = _parsed(Contents, contents, CONTENTS)
     _check_names(set(files_in(folder, LIMITS)), said)
-    altered = tuple(
+    _check_sizes(folder, said)
+    hashes = [*said.files.items(), *((source.file, source.sha256) for source in said.policies)]
+    altered = {
         f"{name} is not the file that {CONTENTS} names: its SHA-256 differs"
-        for name, digest in said.files.items()
+        for name, digest in hashes
         if hash_of((folder / name).read_bytes()) != digest
-    )
+    }
+    evaluations = tuple(_read_measured(folder, files) for files in said.evaluations)
+    _check_apart(evaluations)
+    _check_measured(evaluations, said)
     return Bundle(
         started=said.run.started,
         finished=said.run.finished,
         provenance=said.run.provenance(),
-        evaluations=tuple(_read_measured(folder, files) for files in said.evaluations),
+        evaluations=evaluations,
         sources={source.sha256: (folder / source.file).read_bytes() for source in said.policies},
         digest=hashlib.sha256(contents).hexdigest(),
-        altered=altered,
+        altered=tuple(sorted(altered)),
     )
 
 
 def _check_names(there: set[str], said: Contents) -> None:
-    used = {file for files in said.evaluations for file in (files.evaluation, files.results)}
-    used |= {source.file for source in said.policies}
+    named = [file for files in said.evaluations for file in (files.evaluation, files.results)]
+    named += [source.file for source in said.policies]
+    used = set(named)
+    if twice := [file for file, times in Counter(named).items() if times > 1]:
+        raise _Malformed(f"{CONTENTS} names {twice[0]} more than once")
     if missing := sorted((used | said.files.keys()) - there):
         raise _Malformed(f"{missing[0]} is missing")
     if unnamed := sorted(there - said.files.keys() - {CONTENTS}):
         raise _Malformed(f"it holds {unnamed[0]}, which {CONTENTS} does not name")
     if unnamed := sorted(used - said.files.keys()):
         raise _Malformed(f"{CONTENTS} gives no SHA-256 of {unnamed[0]}")
+    if unused := sorted(said.files.keys() - used):
+        raise _Malformed(f"it holds {unused[0]}, which is neither an evaluation nor the source of a policy")
+
+
+def _check_sizes(folder: Path, said: Contents) -> None:
+    for source in said.policies:
+        if (size := (folder / source.file).stat().st_size) > LARGEST:
+            raise _Malformed(f"{source.file} has {size} bytes, and {LARGEST} are the most that a policy's source has")
+
+
+def _check_apart(evaluations: Sequence[Measured]) -> None:
+    """Each (model, task) under a KV mode is there once, and a name stands for one model."""
+    models: dict[str, str] = {}
+    for number, measured in enumerate(evaluations):
+        one = measured.evaluation
+        if str(measured) in map(str, evaluations[:number]):
+            raise _Malformed(f"it has {measured} more than once")
+        if models.setdefault(one.model, one.model_id) != one.model_id:
+            raise _Malformed(
+                f"{one.model} is {models[one.model]} in one of its evaluations and {one.model_id} in another"
+            )
+
+
+def _check_measured(evaluations: Sequence[Measured], said: Contents) -> None:
+    """Every source is that of a policy that was measured."""
+    measured = {result.policy_hash for one in evaluations for result in one.results if not result.builtin}
+    for source in said.policies:
+        if source.sha256 not in measured:
+            raise _Malformed(f"it holds {source.file}, the source of no policy that it has results of")
 
 
 def _read_measured(folder: Path, files: EvaluationFiles) -> Measured:
@@ -200,12 +248,40 @@ def _read_measured(folder: Path, files: EvaluationFiles) -> Measured:
 
 def _parsed(model: type[Model], content: bytes, where: str) -> Model:
     try:
-        return model.model_validate_json(content)
+        parsed = model.model_validate_json(content)
+        json.loads(content, object_pairs_hook=_once_each)
     except ValidationError as error:
         wrong = error.errors()[0]
-        place = ".".join(map(str, wrong["loc"]))
+        place = _shown(".".join(map(str, wrong["loc"])))
         said = wrong["msg"].removeprefix("Value error, ").rstrip(".")
         raise _Malformed(f"{where}{f', {place}' if place else ''}: {said}") from None
+    except _Twice as error:
+        raise _Malformed(f"{where}: {_shown(str(error))} is there twice") from None
+    except (ValueError, RecursionError):
+        raise _Malformed(f"{where}: Invalid JSON") from None
+    return parsed
+
+
+class _Twice(Exception):
+    """A name that an object of JSON has twice, so that readers differ in what it says."""
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON whose names are there once each.
+
+    Raises:
+        _Twice: one is not.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _Twice(next(name for number, (name, _) in enumerate(pairs) if name in dict(pairs[:number])))
+    return made
+
+
+def _shown(text: str) -> str:
+    """Text of somebody else's, on one line and not for ever."""
+    escaped = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    return escaped if len(escaped) <= 120 else f"{escaped[:120]}..."
 
 
 # --- some of it --------------------------------------------------------------------------------------------------

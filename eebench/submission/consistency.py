@@ -15,15 +15,17 @@ from eebench.own_tasks import GENERATION_TASKS, OWN_TASKS
 from eebench.quality import follows, is_informative, quality_of, stderr_of
 from eebench.records.results import COIN, Evaluation, Result
 from eebench.submission.figure_checks import wrong_metrics, wrong_selection, wrong_summaries
-from eebench.submission.ground import Ground, wrong_lengths
+from eebench.submission.ground import Ground, first_of, wrong_lengths
 from eebench.submission.row_checks import (
     wrong_agreement,
+    wrong_at_an_end,
     wrong_flops,
     wrong_full,
     wrong_histogram,
     wrong_oracle,
     wrong_values,
 )
+from eebench.submission.standings import origin
 from eebench.traces.manifest import CostNumbers, hash_of_documents
 from eebench.traces.trace import Document
 
@@ -85,6 +87,9 @@ def _wrong_coin(ground: Ground) -> Iterator[str]:
     if first := first or next(wrong_flops(ground, coin, (1, 1)), ""):
         yield f"{where}: {first}"
         return
+    if not ground.generates and (coin["agrees"] != ground.documents["layer_agrees"][:, 0]).any():
+        number = first_of(ground.documents["id"], coin["agrees"] != ground.documents["layer_agrees"][:, 0])
+        yield f"{where}: document {number} agrees with the full model at another number of positions than layer 1 does"
     yield from (f"{where}: {wrong}" for wrong in wrong_summaries(ground, ground.evaluation.coin_end, coin))
 
 
@@ -117,6 +122,7 @@ def wrong_with_result(ground: Ground, result: Result) -> Iterator[str]:
     if broken:
         yield from broken
         return
+    yield from wrong_at_an_end(ground, rows)
     yield from wrong_summaries(ground, result.summaries, rows)
     yield from wrong_selection(ground, result)
     yield from wrong_metrics(ground, result)
@@ -128,8 +134,10 @@ def wrong_with_result(ground: Ground, result: Result) -> Iterator[str]:
 
 
 def wrong_kind_of_task(ground: Ground) -> Iterator[str]:
-    """Whether a task of EEBench's own is measured as what it is."""
-    task = ground.evaluation.task
+    """Whether a task of EEBench's own is measured as what it is, and only what generates is executed."""
+    task, mode = ground.evaluation.task, ground.evaluation.kv_mode
+    if mode != "full" and not ground.generates:
+        yield f"its KV mode is {mode}, and a likelihood task is never executed: all it is scored on is full"
     if task in OWN_TASKS and ground.generates != (task in GENERATION_TASKS):
         yield f"{task} is measured as {'a generation' if ground.generates else 'a likelihood'} task, and it is none"
 
@@ -138,6 +146,6 @@ def settings_twice(results: Sequence[Result]) -> Iterator[tuple[Result, str]]:
     """Settings that stand in a file twice."""
     seen: set[tuple[str, str]] = set()
     for result in results:
-        if (key := (result.setting, result.policy_hash)) in seen:
+        if (key := (result.setting, origin(result))) in seen:
             yield result, "it is there twice"
         seen.add(key)

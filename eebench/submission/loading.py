@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from eebench.records.store import Store
 from eebench.submission.bundles import Bundle
-from eebench.submission.standings import names_apart, origin
+from eebench.submission.standings import is_proven, names_apart, origin
 
 
 def load(bundles: Iterable[Bundle], store: Store) -> Mapping[int, str]:
     """Put bundles into a database, as the runs they came from; nothing in it is overwritten.
 
-    Policies of one name and another source are told apart by their bundles.
+    Policies of one name and another source are told apart by their bundles. Evaluations of which a trace has proved
+    something come last, since a database takes what came last for the newest (`eebench.submission.standings`).
 
     Args:
         bundles: the oldest first, as the newest of what can be compared is ranked.
@@ -28,15 +29,14 @@ def load(bundles: Iterable[Bundle], store: Store) -> Mapping[int, str]:
     names = names_apart(
         (bundle.name, result) for bundle in every for one in bundle.evaluations for result in one.results
     )
-    loaded = {}
-    for bundle in every:
-        run = store.begin_run(bundle.provenance, bundle.started)
-        for measured in bundle.evaluations:
-            evaluation = store.add_evaluation(run, measured.evaluation)
-            for result in measured.results:
-                rows = {name: values for name, values in result.documents.items() if name != "id"}
-                named = replace(result, policy=names[result.policy, origin(result)], documents=rows)
-                store.add_result(evaluation, named)
+    runs = {store.begin_run(bundle.provenance, bundle.started): bundle for bundle in every}
+    places = [(run, measured) for run, bundle in runs.items() for measured in bundle.evaluations]
+    for run, measured in sorted(places, key=lambda place: is_proven(runs[place[0]], place[1])):
+        evaluation = store.add_evaluation(run, measured.evaluation)
+        for result in measured.results:
+            rows = {name: values for name, values in result.documents.items() if name != "id"}
+            named = replace(result, policy=names[result.policy, origin(result)], documents=rows)
+            store.add_result(evaluation, named)
+    for run, bundle in runs.items():
         store.finish_run(run, "finished", bundle.finished)
-        loaded[run] = bundle.name
-    return loaded
+    return {run: bundle.name for run, bundle in runs.items()}

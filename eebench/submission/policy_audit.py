@@ -15,10 +15,42 @@ from eebench.policy import Kind, kebab_case
 OF_EEBENCH = ("eebench.policy", "eebench.errors", "eebench.statistics")
 """The modules of EEBench that a policy may import."""
 
-FORBIDDEN = ("builtins", "ctypes", "gc", "importlib", "inspect", "marshal", "pickle", "subprocess", "sys")
-"""Modules by which code reaches what it was not given."""
+FORBIDDEN = (
+    *(
+        "atexit",
+        "builtins",
+        "code",
+        "codeop",
+        "copyreg",
+        "ctypes",
+        "dis",
+        "gc",
+        "importlib",
+        "inspect",
+        "io",
+        "marshal",
+    ),
+    *("multiprocessing", "operator", "os", "pathlib", "pickle", "pkgutil", "runpy", "shelve", "shutil", "signal"),
+    *("socket", "subprocess", "sys", "tempfile", "threading", "traceback", "types", "weakref"),
+)
+"""Modules by which code reaches what it was not given, or keeps what it has seen outside of itself."""
 
-CALLS = ("__import__", "compile", "eval", "exec", "globals", "locals", "vars")
+CALLS = (
+    *("__builtins__", "__import__", "breakpoint", "compile", "delattr", "dir", "eval", "exec", "globals", "locals"),
+    *("setattr", "vars"),
+)
+
+OF_STATISTICS = ("Lens", "statistic")
+"""What a policy may take from `eebench.statistics`: to register one of its own, and not to change those there are."""
+
+OF_ITSELF = ("__class__", "__doc__", "__name__", "__qualname__", "__version__")
+"""Names between two pairs of underscores that tell no more than what a thing is."""
+
+OF_THE_VIEW = ("_going", "_keys", "_positions", "_source")
+"""What `eebench.policy.LayerView` keeps to itself, and what that does: never a policy's, whatever it calls it."""
+
+UNLOCKING = ("base", "ctypeslib", "flags", "setflags")
+"""What makes an array that is shown one that can be written to."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +69,49 @@ def policies_defined(source: bytes) -> dict[str, Defined]:
     return {policy.name: policy for policy in found}
 
 
-def reaches_beyond(source: bytes) -> Iterator[str]:
-    """What in a source could show a policy more than the layers it has reached, as ends of a sentence."""
+def reaches_beyond(source: bytes, bound: bool = False) -> Iterator[str]:
+    """What in a source could show a policy more than the layers it has reached, as ends of a sentence.
+
+    Args:
+        bound: whether it may say that it sees the layers to come.
+    """
     tree = _tree(source)
     if not tree.body:
         yield "its source is not Python"
+    methods = _methods(tree)
+    imported = _imported(tree)
+    asks_by_name = any(isinstance(node, ast.Call) and _by_variable(node) for node in ast.walk(tree))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (_wrong_module(alias.name) for alias in node.names if _wrong_module(alias.name))
-        elif isinstance(node, ast.ImportFrom):
-            yield from _wrong_import(node)
-        elif isinstance(node, ast.Attribute) and _is_hidden(node):
-            yield f"its source uses .{node.attr}, which is not its own"
-        elif isinstance(node, ast.Name) and node.id in CALLS:
-            yield f"its source uses {node.id}"
-        elif isinstance(node, (ast.Name, ast.Attribute)) and _last_name(node) in ("Bound", "could_stop"):
-            yield f"its source uses {_last_name(node)}, which sees the layers to come"
+        if isinstance(node, ast.Call):
+            yield from _wrong_call(node)
+        elif isinstance(node, ast.arguments) and id(node) not in methods and {"self", "cls"} & _names_of(node):
+            yield "its source calls something self or cls that is not the policy"
+        elif isinstance(node, ast.MatchClass) and any(name.startswith("_") for name in node.kwd_attrs):
+            yield "its source matches what is not its own"
+        elif isinstance(node, ast.Constant) and asks_by_name and _hidden_text(node.value):
+            yield f"its source has the text {node.value!r:.40}, and asks for attributes by text"
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in ("self", "cls"):
+            yield "its source calls something self or cls that is not the policy"
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del) and _root(node) in imported:
+            yield f"its source changes {_root(node)}, which it has imported"
+        yield from _wrong_words(node, bound)
+    yield from _passed_on(tree)
+
+
+def _wrong_words(node: ast.AST, bound: bool) -> Iterator[str]:
+    """What is wrong with what a node names."""
+    if isinstance(node, ast.Import):
+        yield from (wrong for alias in node.names if (wrong := _wrong_module(alias.name)))
+        if any(alias.name == "eebench.statistics" for alias in node.names):
+            yield "its source imports eebench.statistics whole, and may take only statistic from there"
+    elif isinstance(node, ast.ImportFrom):
+        yield from _wrong_import(node, bound)
+    elif isinstance(node, ast.Attribute) and _is_hidden(node):
+        yield f"its source uses .{node.attr}, which is not its own"
+    elif isinstance(node, ast.Name) and node.id in CALLS:
+        yield f"its source uses {node.id}"
+    elif isinstance(node, (ast.Name, ast.Attribute)) and _last_name(node) in ("Bound", "could_stop") and not bound:
+        yield f"its source uses {_last_name(node)}, which sees the layers to come"
 
 
 def _tree(source: bytes) -> ast.Module:
@@ -62,18 +121,24 @@ def _tree(source: bytes) -> ast.Module:
         return ast.Module([], [])
 
 
-def _wrong_import(node: ast.ImportFrom) -> Iterator[str]:
+def _wrong_import(node: ast.ImportFrom, bound: bool) -> Iterator[str]:
     module = node.module or ""
     if node.level or _wrong_module(module):
         yield _wrong_module(module) or "its source imports a module that lies beside it, and a policy is one file"
+    if module == "eebench.statistics":
+        others = (alias.name for alias in node.names if alias.name not in OF_STATISTICS)
+        yield from (
+            f"its source imports {name} from {module}, and may take only statistic from there" for name in others
+        )
     yield from (
         f"its source imports {alias.name}, which sees the layers to come"
         for alias in node.names
-        if alias.name == "Bound"
+        if alias.name == "Bound" and not bound
     )
 
 
 def _wrong_module(module: str) -> str:
+    """What is wrong with a module's being imported, as the end of a sentence."""
     top = module.partition(".")[0]
     if top in FORBIDDEN or (top == "eebench" and module not in OF_EEBENCH):
         return f"its source imports {module}, and a policy has its view and nothing else"
@@ -81,9 +146,76 @@ def _wrong_module(module: str) -> str:
 
 
 def _is_hidden(node: ast.Attribute) -> bool:
-    """A private attribute of anything but the policy itself."""
+    """A private attribute of anything but the policy itself, what Python keeps there, or what unlocks an array."""
+    if node.attr in OF_ITSELF:
+        return False
     own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
-    return node.attr.startswith("_") and not own
+    if node.attr in UNLOCKING:
+        return not own
+    between = node.attr.startswith("__") and node.attr.endswith("__")
+    return node.attr.startswith("_") and (between or not own or node.attr in OF_THE_VIEW)
+
+
+def _wrong_call(node: ast.Call) -> Iterator[str]:
+    """An attribute that is asked for by a text which nobody can read in the source."""
+    name = _last_name(node.func)
+    if name in ("getattr", "hasattr") and len(node.args) > 1 and not _by_variable(node):
+        asked = node.args[1]
+        text = asked.value if isinstance(asked, ast.Constant) else None
+        if not isinstance(text, str) or text.startswith("_") or text in UNLOCKING:
+            yield f"its source uses {name} with a name that is not its own, or cannot be read in it"
+    elif name == "format" and isinstance(node.func, ast.Attribute):
+        text = node.func.value.value if isinstance(node.func.value, ast.Constant) else None
+        if not isinstance(text, str) or "._" in text:
+            yield "its source uses .format with a text that may ask for what is not its own"
+
+
+def _by_variable(node: ast.Call) -> bool:
+    """Whether a call asks for an attribute by the name in a variable, as built-in policies do in a loop."""
+    return _last_name(node.func) in ("getattr", "hasattr") and len(node.args) > 1 and isinstance(node.args[1], ast.Name)
+
+
+def _hidden_text(value: object) -> bool:
+    return isinstance(value, str) and (value.startswith("_") or value in UNLOCKING) and value != "__main__"
+
+
+def _methods(tree: ast.Module) -> set[int]:
+    """Which arguments are those of functions that stand in a class and begin with self or cls alone."""
+    functions = [one for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for one in node.body]
+    found = [one.args for one in functions if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {id(one) for one in found if one.args and not {"self", "cls"} & (_names_of(one) - {one.args[0].arg})}
+
+
+def _names_of(arguments: ast.arguments) -> set[str]:
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    return {one.arg for one in every if one is not None}
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """What a source calls the things that it imports."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {(alias.asname or alias.name).partition(".")[0] for node in nodes for alias in node.names}
+
+
+def _root(node: ast.expr) -> str:
+    """The name that a chain of attributes begins with."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _passed_on(tree: ast.Module) -> Iterator[str]:
+    """getattr and its like under another name, and modules that are handed on: what is done there cannot be read."""
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    asked = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
+    modules = {(alias.asname or alias.name).partition(".")[0] for node in nodes for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            if node.id in ("getattr", "hasattr") and id(node) not in called:
+                yield f"its source hands {node.id} on"
+            elif node.id in modules and id(node) not in asked:
+                yield f"its source hands the module {node.id} on"
 
 
 def _last_name(node: ast.expr) -> str:

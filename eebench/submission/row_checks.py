@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eebench.policy import Bools
 from eebench.quality import follows, is_mean
-from eebench.records.results import Columns
+from eebench.records.results import COIN, Columns
+from eebench.scoring import SEQUENCE_COLUMNS
 from eebench.submission.compute_bounds import SLACK, Sums, least, least_full, most, most_with_kv
 from eebench.submission.ground import Ground, Numbers, first_of
 
@@ -107,8 +109,14 @@ def wrong_flops(ground: Ground, rows: Columns, between: tuple[int, int]) -> Iter
         other = rows["flops_full"] != ground.full["flops_full"]
         if other.any():
             yield f"document {first_of(ids, other)} costs the full model something else than for other settings"
-    if mode == "verify":
-        return  # drafts that are thrown away are counted and stand in no row
+    elif ground.full is not None and "answer_length" in rows:
+        as_long = (n == ground.full["n_positions"]) & np.isclose(rows["answer_length"], n)
+        other = as_long & ~np.isclose(rows["flops_full"], ground.full["flops_full"], rtol=SLACK, atol=0)
+        if other.any():
+            yield f"document {first_of(ids, other)} costs the full model another sum than its own answer does"
+    if mode == "verify":  # drafts that are thrown away are counted and stand in no row
+        yield from _wrong_checked(ground, rows, sums)
+        return
     too_few = flops < least(cost, sums)
     if too_few.any():
         yield f"document {first_of(ids, too_few)} takes fewer FLOPs than its exit layers and reads cost"
@@ -116,6 +124,44 @@ def wrong_flops(ground: Ground, rows: Columns, between: tuple[int, int]) -> Iter
         highest = most_with_kv(cost, sums) if ground.generates else most(cost, sums)
         if (flops > highest).any():
             yield f"document {first_of(ids, flops > highest)} takes more FLOPs than its exit layers and reads cost"
+
+
+def _wrong_checked(ground: Ground, rows: Columns, sums: Sums) -> Iterator[str]:
+    """What cannot be where the whole model checks every token that is drafted."""
+    ids = ground.documents["id"]
+    early = sums.exit_layers != sums.n_positions * ground.evaluation.num_layers
+    if early.any():
+        yield f"document {first_of(ids, early)} stops before the last layer, and verify runs all layers on every token"
+    lowest = least_full(ground.cost, sums.n_positions) + (sums.lens_reads - sums.n_positions) * ground.cost.head
+    too_few = rows["flops"] < lowest * (1 - SLACK)
+    if too_few.any():
+        yield f"document {first_of(ids, too_few)} takes fewer FLOPs than checking every token costs"
+
+
+def wrong_at_an_end(ground: Ground, rows: Columns) -> Iterator[str]:
+    """A document that stops at one layer throughout, and answers otherwise than what always stops there."""
+    if ground.evaluation.kv_mode != "full":
+        return  # what is executed may differ by rounding
+    coin = {name.removeprefix(COIN): values for name, values in ground.documents.items() if name.startswith(COIN)}
+    n, exits = rows["n_positions"], rows["exit_layers"]
+    full = ground.full or {}
+    ends = (
+        ("the last layer", full, exits == n * ground.evaluation.num_layers, "the full model's"),
+        ("layer 1", coin, exits == n, "that of the end of the no-skill line"),
+    )
+    for where, expected, stops, whose in ends:
+        for name in ("n_positions", "agrees", "quality", *SEQUENCE_COLUMNS):
+            if name in rows and name in expected:
+                other = stops & ~_same_rows(rows[name], expected[name])
+                if other.any():
+                    number = first_of(ground.documents["id"], other)
+                    yield f"document {number} stops at {where} throughout, and its {name} is not {whose}"
+
+
+def _same_rows(one: NDArray[Any], other: NDArray[Any]) -> Bools:
+    """Where two columns are the same. [documents]"""
+    same: Bools = ((one == other) | (np.isnan(one) & np.isnan(other))).reshape(len(one), -1).all(axis=1)
+    return same
 
 
 def wrong_agreement(ground: Ground, rows: Columns, histogram: Numbers) -> Iterator[str]:

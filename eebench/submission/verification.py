@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from eebench.errors import EEBenchError
+from eebench.plugins.modules import not_theirs, one_line
 from eebench.policy import ExitPolicy
 from eebench.published.kept_traces import KeptTrace
 from eebench.published.replaying import LeavesTree
@@ -83,12 +84,14 @@ class Beside:
         accepted: what a leaderboard has accepted.
         classes: policies of the bundle that may be run, by hash and name.
         statistics: fingerprints of the statistics that a trace may be made of.
+        broken: of policies that were to be run and could not be, why.
     """
 
     traces: Sequence[KeptTrace] = ()
     accepted: Accepted = field(default_factory=Accepted)
     classes: Mapping[str, type[ExitPolicy]] = field(default_factory=dict)
     statistics: Sequence[str] = field(default_factory=lambda: [fingerprint()])
+    broken: Mapping[str, str] = field(default_factory=dict)
 
 
 def verify(bundle: Bundle, beside: Beside) -> Report:
@@ -143,14 +146,17 @@ class _Checks:
             return None, f"KV mode {evaluation.kv_mode} is executed, and a trace tells of full alone"
         try:
             found = trace_of(evaluation, self._beside.traces, self._beside.statistics)
-            return (ByTrace(self._measured, found), "") if found else (None, "its trace is not at hand")
+            by_trace = ByTrace(self._measured, found, self._beside.classes) if found else None
+            return by_trace, "" if by_trace else "its trace is not at hand"
         except EEBenchError as error:
             return None, f"its trace could not be read: {error.message.rstrip('.')}"
         except LeavesTree:
             return None, "the trace at hand does not hold even the full model's answers"
 
     def _check(self, result: Result, by_trace: ByTrace | None, because: str) -> None:
-        if self._report.refuse(self._wrong_result(result), self._where, result.setting):
+        broken = self._beside.broken.get(f"{result.policy_hash}:{result.policy}")
+        wrong_in_itself = list(self._wrong_result(result)) or ([broken] if broken else [])
+        if self._report.refuse(wrong_in_itself, self._where, result.setting):
             self._report.entries.append(self._entry(result, "REFUSED"))
             return
         self._report.note(f"{text}." if (text := other_source(result)) else "")
@@ -180,8 +186,12 @@ class _Checks:
             wrong = list(by_trace.wrong_with_result(result, setting))
         except LeavesTree:
             return [], "it leaves what the trace at hand holds"
-        except (EEBenchError, ValueError) as error:
-            return [f"it could not be replayed: {str(error).splitlines()[0].rstrip('.')}"], ""
+        except BaseException as error:  # a contributor's code may raise anything
+            not_theirs(error)
+            if result.builtin and not isinstance(error, EEBenchError | ValueError):
+                raise  # no contributor's code was run
+            said = error.message.rstrip(".") if isinstance(error, EEBenchError) else one_line(error)
+            return [f"it could not be replayed: {said}"], ""
         return wrong, "" if by_trace.own else "the trace at hand was made on another machine"
 
     def _entry(self, result: Result, status: Status, because: str = "") -> Entry:
