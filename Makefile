@@ -67,7 +67,7 @@ joint: setup weights
 	$(BIN)/eebench tune smollm2-135m+build/joint-2 $(JOINT) -o build/smollm2-135m-joint --steps 110 --length 2048 \
 		--learning-rate 4e-4 --warmup 10 --early-weight 0.25 --measure-every 22 --seed 1235
 
-# The first board, measured anew into build/leaderboard: over two hours on two cores. DATASETS as above.
+# The first board, measured anew into build/leaderboard: over three hours on two cores. DATASETS as above.
 board: setup weights
 	$(BIN)/eebench models pull gemma3-270m
 	EEBENCH=$(BIN)/eebench leaderboard/measure.sh $(DATASETS) build/leaderboard

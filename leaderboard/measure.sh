@@ -29,7 +29,7 @@ measure() { # the name of a bundle, and what to run
 for model in "$@"; do
     measure "$model-own" -m "$model"
     measure "$model-choices" -m "$model" -t arc_easy,piqa --limit 200
-    measure "$model-blimp" -m "$model" -t "$BLIMP" --limit 100
+    measure "$model-blimp" -m "$model" -t "$BLIMP" --limit 200
     measure "$model-wikitext" -m "$model" -t wikitext --limit 6
     measure "$model-written" -m "$model" -t eebench_generation --limit 12
     measure "$model-gsm8k" -m "$model" -t gsm8k --num-fewshot 0 --limit 8 --max-gen-toks 16
