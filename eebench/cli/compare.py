@@ -58,6 +58,7 @@ def compare(
       eebench compare run:3 run:7
     """
     from eebench.ranking import comparison
+    from eebench.ranking.sides import side
 
     runs = a.startswith("run:") or b.startswith("run:")
     if runs and metric is not None:
@@ -67,7 +68,7 @@ def compare(
             results = store.all_results(models, tasks, kv_mode)
         else:
             results = store.newest(models, tasks, kv_mode, metric).results
-        one, other = (comparison.side(name, results) for name in (a, b))
+        one, other = (side(name, results) for name in (a, b))
         found = comparison.compare(one, other, results, store)
     if form == "json":
         click.echo(strict_json.dumps(comparison.comparison_record(found), indent=2))

@@ -8,15 +8,14 @@ happened to be measured says nothing of either.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eebench.errors import EEBenchError, unknown
+from eebench.errors import EEBenchError
 from eebench.policy import Bools
 from eebench.quality import Items, follows, quality_of
 from eebench.ranking.board import RankBy
@@ -24,26 +23,9 @@ from eebench.ranking.bootstrap import Estimate, interval
 from eebench.ranking.curves import curve, mean_curve
 from eebench.ranking.drawn_figures import Documents, DrawnFigures, Draws, drawn_figures, weights_of
 from eebench.ranking.draws import ScoreDraws
-from eebench.ranking.picking import pick
+from eebench.ranking.sides import Side, What, place
 from eebench.ranking.skill import AXES, by_evaluation, by_policy
 from eebench.records.results import StoredResult
-
-What = Literal["policy", "setting", "model", "run"]
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two.
-
-    Attributes:
-        results: what is paired, by what it is paired by.
-        own: everything it was measured with: of a policy or a setting all that its policy has.
-    """
-
-    name: str
-    what: What
-    results: Mapping[tuple[str, ...], StoredResult]
-    own: Sequence[StoredResult]
 
 
 @dataclass(frozen=True)
@@ -108,56 +90,6 @@ class Comparison:
     curves: Sequence[Curves]
 
 
-# --- the two sides -----------------------------------------------------------------------------------------------
-
-
-def side(name: str, results: Sequence[StoredResult]) -> Side:
-    """What a name means among results: a policy, a setting, a model, or `run:N`.
-
-    Raises:
-        EEBenchError: nothing is called so.
-    """
-    if run := re.fullmatch(r"run:(\d+)", name):
-        own = [stored for stored in results if stored.run_id == int(run[1])]
-        if not own:
-            raise EEBenchError(f"there are no results of {name} that can be compared: `eebench report` shows what is.")
-        return Side(name, "run", {_in_run(stored): stored for stored in own}, own)
-    policies = {stored.result.policy for stored in results}
-    settings = {stored.result.setting for stored in results}
-    models = {stored.evaluation.model for stored in results}
-    if name in policies:
-        own = [stored for stored in results if stored.result.policy == name]
-        return Side(name, "policy", _picked(own, results), own)
-    if name in settings:
-        paired = {_place(stored): stored for stored in results if stored.result.setting == name}
-        policy = next(iter(paired.values())).result.policy
-        return Side(name, "setting", paired, [stored for stored in results if stored.result.policy == policy])
-    if name in models:
-        own = [stored for stored in results if stored.evaluation.model == name]
-        return Side(name, "model", {(stored.evaluation.task, stored.result.setting): stored for stored in own}, own)
-    raise unknown("policy, setting or model", name, policies | settings | models, "A run is written run:N.")
-
-
-def _place(stored: StoredResult) -> tuple[str, ...]:
-    return stored.evaluation.model, stored.evaluation.task
-
-
-def _in_run(stored: StoredResult) -> tuple[str, ...]:
-    return (*_place(stored), stored.result.setting)
-
-
-def _picked(own: Sequence[StoredResult], results: Iterable[StoredResult]) -> dict[tuple[str, ...], StoredResult]:
-    """Of a policy, on each (model, task), the setting a user would take at fidelity 99%; it may be the full model."""
-    full = {_place(stored): stored for stored in results if stored.result.policy == "full"}
-    chosen: dict[tuple[str, ...], StoredResult] = {}
-    for key, settings in by_evaluation(own).items():
-        if choice := pick(settings):
-            named = next((stored for stored in settings if stored.result.setting == choice.setting), full.get(key))
-            if named is not None:
-                chosen[key] = named
-    return chosen
-
-
 # --- the comparison ----------------------------------------------------------------------------------------------
 
 
@@ -183,7 +115,7 @@ def compare(a: Side, b: Side, results: Sequence[StoredResult], documents: Docume
         a,
         b,
         len(pairs),
-        sum({_place(first): int(rows.where(first).sum()) for first, _second in pairs}.values()),
+        sum({place(first): int(rows.where(first).sum()) for first, _second in pairs}.values()),
         list(_measures(pairs, rows) if a.what != "model" else _measures_of_models(pairs, rows)),
         list(_scores(a, b, results, _tasks(pairs), documents)),
         changed,
@@ -223,7 +155,7 @@ class _Rows:
 
 def _tasks(pairs: Sequence[tuple[StoredResult, StoredResult]]) -> set[tuple[str, ...]]:
     """The (model, task) of both sides of what is paired."""
-    return {_place(stored) for pair in pairs for stored in pair}
+    return {place(stored) for pair in pairs for stored in pair}
 
 
 def _same_documents(one: StoredResult, other: StoredResult, documents: Documents) -> bool:
@@ -278,7 +210,7 @@ def _scores(
             if both := draws.both(a.name, b.name, by):
                 yield _score(f"EE-score by {by}", *both)
     elif a.what in ("model", "run"):
-        one, other = (by_policy(stored for stored in side.own if _place(stored) in tasks) for side in (a, b))
+        one, other = (by_policy(stored for stored in side.own if place(stored) in tasks) for side in (a, b))
         first, second = (ScoreDraws(side, documents) for side in (one, other))
         for policy in sorted(one.keys() & other.keys()):
             if one[policy][0].result.kind == "policy":
@@ -334,7 +266,7 @@ def _quality(metric: str, item: Items) -> float:
 
 def _curves(a: Side, b: Side, tasks: Collection[tuple[str, ...]]) -> Iterator[Curves]:
     """Of two policies, or settings' policies, on each (model, task); of two models or runs, of each policy."""
-    own = [[stored for stored in side.own if _place(stored) in tasks] for side in (a, b)]
+    own = [[stored for stored in side.own if place(stored) in tasks] for side in (a, b)]
     axes = AXES["layers"]
     if a.what in ("model", "run"):
         one, other = (by_policy(side) for side in own)
