@@ -15,6 +15,7 @@ BOARD = ROOT / "leaderboard"
 MODELS = {"smollm2-135m", "smollm2-135m-joint", "gemma3-270m"}
 PUBLIC = {"arc_easy", "piqa", "wikitext", "gsm8k"}
 
+
 @pytest.fixture(autouse=True)
 def _no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the traces that are published with it."""

@@ -406,24 +406,17 @@ class TestIntervals:
     def test_what_is_said_of_the_best_goes_by_its_interval(self) -> None:
         board, _results = self.board({"one": [(0.4, 0.9)], "twin": [(0.4, 0.9)]})
         assert "its settings rise above the coin by that much" in board.summary[0]
-        assert board.summary[1] == f"Nor is any policy surely better than {board.ranking[1].policy}."
+        twin = board.ranking[1].policy
+        assert board.summary[1] == f"It is not surely better than {twin}, with which it shares its rank."
         (doubtful, *_rest) = said_of([replace(board.ranking[0], interval_layers=(-1.0, 90.0))], board.results, "layers")
         assert "that cannot be told from the coin's 0" in doubtful
 
-    def test_rows_stand_in_the_order_of_their_ranks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        settings = {"best": [(0.4, 0.9)], "noisy": [(0.4, 0.7)], "steady": [(0.4, 0.6)]}
-        scores = {row.policy: row.ee_score_layers for row in self.board(settings)[0].ranking}
-        assert scores["best"] > scores["noisy"] > scores["steady"]
-        shared = {"best": 1, "noisy": 3, "steady": 2}  # as where a steady one can be told from fewer
-        monkeypatch.setattr(ScoreDraws, "shared_ranks", lambda *_given: shared)
-        board, _results = self.board(settings)
-        assert [(row.policy, row.rank) for row in board.ranking] == [
-            ("best", 1),
-            ("steady", 2),
-            ("noisy", 3),
-            ("full", None),
-            ("oracle", None),
-        ]
+    def test_a_rank_is_shared_as_long_as_its_first_is_not_surely_better(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        _board, results = self.board({name: [(0.4, 0.9)] for name in "abcde"})
+        surely = {("a", "c"), ("a", "e"), ("b", "c"), ("c", "e")}  # d is too unsure to be told from any
+        monkeypatch.setattr(ScoreDraws, "surely_better", lambda _self, one, other, _by: (one, other) in surely)
+        ranks = self.draws(results).shared_ranks("abcde", "layers")
+        assert ranks == {"a": 1, "b": 1, "c": 3, "d": 3, "e": 5}
 
     def test_without_rows_there_are_no_intervals(self) -> None:
         _board, results = self.board({"mine": [(0.3, 0.9)]})

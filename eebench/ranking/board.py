@@ -22,8 +22,8 @@ class RankingRow:
 
     EE-scores are on the scale 0 (the coin) to 100 (the oracle), and None where they cannot be told. The fields in
     `_99` are fractions: the setting is picked on calibration documents at fidelity 99%, the figures are those of the
-    test documents. `setting_99` is None when there is more than one (model, task) and so no one setting. A rank is one
-    more than there are policies that are surely better; controls and bounds have none, nor has a policy that was not
+    test documents. `setting_99` is None when there is more than one (model, task) and so no one setting. A rank is
+    shared as long as its first is not surely better; controls and bounds have none, nor has a policy that was not
     measured where most were. Fields in `interval_` are those of the EE-scores, by a paired bootstrap over test
     documents, and None where documents cannot be drawn again. `_batch_8` and its like are what is left of the layers
     saved, over all documents, where so many sequences decode in lockstep.

@@ -64,7 +64,9 @@ class ScoreDraws:
         return replace(row, interval_layers=layers, interval_compute=compute, interval_quality=quality)
 
     def shared_ranks(self, ranked: Sequence[str], by: RankBy) -> dict[str, int]:
-        """The rank of each policy: one more than there are policies that are surely better than it.
+        """The rank of each policy: shared down the scores as long as the first that has it is not surely better.
+
+        So nothing ranks above a better score, however far its interval reaches.
 
         Two are held against each other on what both were measured on. Where some have no draws, nothing is known of
         what can be told apart, and each has a rank of its own.
@@ -74,7 +76,15 @@ class ScoreDraws:
         """
         if any(self.scores(policy, by) is None for policy in ranked):
             return {policy: number for number, policy in enumerate(ranked, start=1)}
-        return {policy: 1 + sum(self.surely_better(other, policy, by) for other in ranked) for policy in ranked}
+        ranks: dict[str, int] = {}
+        first = ""
+        for number, policy in enumerate(ranked, start=1):
+            if not first or self.surely_better(first, policy, by):
+                first = policy
+                ranks[policy] = number
+            else:
+                ranks[policy] = ranks[first]
+        return ranks
 
     def surely_better(self, one: str, other: str, by: RankBy) -> bool:
         """Whether the interval of what one has more than the other lies above 0."""

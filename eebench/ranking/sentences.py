@@ -60,7 +60,7 @@ def _best(rows: Sequence[RankingRow], by: RankBy) -> Iterator[str]:
     )
     if len(first) > 1:
         others = ", ".join(row.policy for row in first[1:])
-        yield f"Nor is any policy surely better than {others}."
+        yield f"It is not surely better than {others}, with which it shares its rank."
 
 
 def _beaten_by_a_cut(rows: Sequence[RankingRow], by: RankBy, draws: ScoreDraws | None) -> Iterator[str]:

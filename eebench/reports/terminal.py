@@ -26,8 +26,8 @@ _RANKING_LEGEND = (
     "retention: quality above chance, as a share of the full model's.",
 )
 _INTERVAL_LEGEND = (
-    "95%: where the score would lie were the test documents drawn again. rank: one more than there are policies whose "
-    "score is surely higher, by the 95% interval of the difference."
+    "95%: where the score would lie were the test documents drawn again. rank: shared as long as its first is not "
+    "surely better, by the 95% interval of the difference."
 )
 _BATCH_LEGEND = (
     "of 8, of 32: layers saved by a batch of so many sequences, which leaves a layer only when all of them may; over "
