@@ -65,7 +65,9 @@ def draw_pareto(store: Store, chosen: Chosen) -> Chart:
         raise EEBenchError("nothing of this was measured on all the tasks there are: name some with --task.")
     if not lines and all(point[chosen.y] is None for point in drawn):
         raise EEBenchError("there is no quality to retain here: take --y fidelity, or tasks the model is better at.")
-    title: dict[str, str | list[str]] = {"text": _title(results), "subtitle": list(_of_means(shown, drawn))}
+    title: dict[str, str | list[str]] = {"text": _title(results)}
+    if said := list(_of_means(shown, drawn)):  # an empty one would leave a gap
+        title["subtitle"] = said
     return with_data(chart, chosen.x, chosen.y, drawn, lines, no_skill_end(results)).properties(title=title)
 
 
