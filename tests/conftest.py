@@ -18,6 +18,12 @@ REQUIRE_ALL = os.environ.get("EEBENCH_REQUIRE_ALL") == "1"
 DATASETS = Path(__file__).parents[1] / ".." / "shared" / "datasets"
 
 
+STOPPABLE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from eebench.cli import main; main()"
+)
+"""The program as one that heeds ctrl-C, which those that a shell has started in the background do not."""
+
+
 def missing(reason: str) -> None:
     """Skip where a real part is missing; on CI, where all parts must be there, fail."""
     if REQUIRE_ALL:

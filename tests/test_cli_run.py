@@ -17,6 +17,7 @@ from eebench.cache import traces_dir
 from eebench.cli import main
 from eebench.task_traces import SHARD_DOCUMENTS
 from eebench.traces import tracing
+from tests.conftest import STOPPABLE
 from tests.small_models import save_small_model
 
 TASK = ("-t", "eebench_agreement", "--limit", "12")
@@ -180,7 +181,7 @@ class TestTraces:
 
 
 def test_ctrl_c_ends_cleanly(model: str) -> None:
-    command = [sys.executable, "-c", "from eebench.cli import main; main()", "run", "-m", model]
+    command = [sys.executable, "-c", STOPPABLE, "run", "-m", model]
     command += ["-t", "eebench_passages,eebench_longwords", "--no-cache", "-p", "static"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
     assert process.stderr is not None

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from eebench.cli import main
 from eebench.generation.execution import Executor
 from eebench.records.store import Store
+from tests.conftest import STOPPABLE
 from tests.small_models import save_small_model
 
 SMALL = ("--limit", "1", "--new-tokens", "4", "--rounds", "2", "--num-fewshot", "0")
@@ -106,7 +107,7 @@ def test_stopping_keeps_models_and_tasks_that_were_done_and_nothing_of_the_other
 
 
 def test_ctrl_c_ends_cleanly(model: str) -> None:
-    command = [sys.executable, "-c", "from eebench.cli import main; main()", "time", "-m", model, "--rounds", "1000"]
+    command = [sys.executable, "-c", STOPPABLE, "time", "-m", model, "--rounds", "1000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
     assert process.stderr is not None
     for line in process.stderr:
