@@ -41,7 +41,7 @@ def rank(results: Sequence[StoredResult], by: RankBy = "layers", documents: Docu
     if draws:
         ranks = draws.shared_ranks([row.policy for row in ranked], by)
     rows = [replace(row, rank=ranks.get(row.policy)) for row in rows]
-    rows.sort(key=lambda row: (KIND_ORDER[row.kind], row.rank or len(rows)))  # what has none comes last
+    rows.sort(key=lambda row: (KIND_ORDER[row.kind], row.rank is None, row.rank or 0))
     return Board(rows, list(results), summary(rows, results, by, draws), notes(rows, results, ground), by)
 
 
