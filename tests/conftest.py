@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.worlds import World
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process per core: torch is not to start a thread per core in each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -38,6 +42,16 @@ def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("EEBENCH_CACHE", str(places / "cache"))
     monkeypatch.setenv("EEBENCH_DB", f"sqlite:///{places / 'results.db'}")
     monkeypatch.delenv("EEBENCH_DATASETS", raising=False)
+
+
+@pytest.fixture
+def world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A run of a few policies on a small random model, with its results and its traces as the cache and database."""
+    from tests.worlds import a_world
+
+    made = a_world(tmp_path_factory)
+    made.enter(monkeypatch)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -30,14 +30,7 @@ from eebench.submission import bundles
 from eebench.submission.bundles import Bundle, read_bundle, write_bundle
 from eebench.submission.standings import standings
 from tests.records import evaluation, provenance, result, summary
-from tests.worlds import CHOICE, DICE, DOCUMENTS, ROLLING, WRITTEN, Changed, World, a_world, bundle_of, eebench
-
-
-@pytest.fixture
-def world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> World:
-    made = a_world(tmp_path_factory)
-    made.enter(monkeypatch)
-    return made
+from tests.worlds import CHOICE, DICE, DOCUMENTS, ROLLING, WRITTEN, Changed, World, bundle_of, eebench
 
 
 def refused(*arguments: str | Path) -> str:

@@ -32,17 +32,9 @@ from eebench.submission.submissions import Leaderboard
 from eebench.traces.cache import TraceCache
 from tests.tampering import BY_TRACE, TAMPERED, cheaper_model, figure, no_source, source_with, swapped_rows
 from tests.test_bundles import heavy_imports
-from tests.worlds import CHOICE, DICE, DOCUMENTS, ROLLING, WRITTEN, Changed, World, a_world, bundle_of, changed, eebench
+from tests.worlds import CHOICE, DICE, DOCUMENTS, ROLLING, WRITTEN, Changed, World, bundle_of, changed, eebench
 
 Line = dict[str, Any]
-
-
-@pytest.fixture
-def world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> World:
-    """The run, its results and its traces."""
-    made = a_world(tmp_path_factory)
-    made.enter(monkeypatch)
-    return made
 
 
 @pytest.fixture

@@ -38,13 +38,6 @@ TASKS = (CHOICE, WRITTEN, ROLLING)
 
 
 @pytest.fixture
-def world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> World:
-    made = a_world(tmp_path_factory)
-    made.enter(monkeypatch)
-    return made
-
-
-@pytest.fixture
 def published(world: World, tmp_path: Path) -> Path:
     """All traces of the run, published."""
     ids = [trace.digest for trace in TraceCache(traces_dir()).traces()]

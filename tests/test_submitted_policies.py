@@ -25,7 +25,7 @@ from eebench.submission.replay_checks import ByTrace
 from eebench.traces.cache import TraceCache
 from tests.tampering import source_with, swapped_rows
 from tests.test_bundles import refused as refused_in_a_sentence
-from tests.worlds import CHOICE, DICE, DOCUMENTS, ROLLING, WRITTEN, Changed, World, a_world, bundle_of, changed, eebench
+from tests.worlds import CHOICE, DICE, DOCUMENTS, ROLLING, WRITTEN, Changed, World, bundle_of, changed, eebench
 
 MINE = '''"""A policy of one's own."""
 
@@ -65,13 +65,6 @@ RECALL = (
 
 def mine(*statements: str, before: str = "") -> str:
     return before + MINE + "".join(f"        {statement}\n" for statement in statements)
-
-
-@pytest.fixture
-def world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> World:
-    made = a_world(tmp_path_factory)
-    made.enter(monkeypatch)
-    return made
 
 
 @pytest.fixture
